@@ -1,0 +1,90 @@
+/*
+ * file.h - reading whole files, mapping big ones, and writing atomically
+ *
+ * Writing: the bytes go to a temporary name of their own in the target's folder
+ * (".NAME.HOST-PID-N.tmp"), are hashed on the way, flushed, synced, renamed,
+ * and the folder is synced. When the bytes equal the old file's, the temporary
+ * is removed and the old file keeps its time, so ninja's restat prunes what
+ * depends on it. A kill leaves the old file or none; outfile_release removes
+ * what was not committed, and file_catch_signals does so on SIGINT, SIGTERM and
+ * SIGHUP. Stale temporaries of the same target whose owner is gone are removed
+ * by outfile_create.
+ */
+#ifndef QUERN_BASE_FILE_H
+#define QUERN_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/base/err.h"
+#include "lib/base/hash.h"
+
+/* A whole file in memory, NUL-terminated one byte past `len`. */
+struct blob {
+    char *p; /* owned */
+    size_t len;
+    struct digest digest; /* of the bytes that were read */
+};
+
+/* Reads at most `limit` bytes; a longer file is an error that says so. */
+int blob_read(struct blob *b, const char *path, size_t limit, struct err *e);
+void blob_release(struct blob *b);
+
+/*
+ * A regular file mapped read-only, private. The file must not shrink while it
+ * is mapped (SIGBUS); map_unchanged tells whether size, mtime, ctime and inode
+ * are still what they were when it was opened.
+ */
+struct map {
+    const uint8_t *p; /* NULL for an empty file */
+    size_t len;
+    int fd;
+    char *path; /* owned */
+    uint64_t ino;
+    int64_t mtime_ns, ctime_ns;
+};
+
+int map_open(struct map *m, const char *path, struct err *e);
+int map_unchanged(const struct map *m, struct err *e); /* error if it moved */
+void map_close(struct map *m);
+
+struct outfile {
+    FILE *f;            /* fully buffered; write with outfile_write */
+    char *path, *tmp;   /* owned */
+    struct hasher hash;
+    uint64_t bytes;     /* written so far */
+    struct digest digest; /* valid after outfile_commit */
+    bool changed;       /* after commit: the file is new or its bytes differ */
+    bool failed;        /* a write failed; commit will report it */
+};
+
+/* Makes missing folders of `path`. Mode 0644 or, with `secret`, 0600. */
+int outfile_create(struct outfile *o, const char *path, struct err *e);
+int outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
+    struct err *e);
+/* Errors are latched; outfile_commit reports the first. */
+void outfile_write(struct outfile *o, const void *p, size_t n);
+void outfile_printf(struct outfile *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void outfile_pad(struct outfile *o, uint64_t alignment); /* zeros */
+int outfile_commit(struct outfile *o, struct err *e);
+void outfile_release(struct outfile *o); /* drops an uncommitted temporary */
+
+/* Whole small file at once: create, write, commit. */
+int file_write(const char *path, const void *p, size_t n, struct err *e);
+/* mkdir -p */
+int file_mkdirs(const char *dir, struct err *e);
+bool file_exists(const char *path);
+/* Remove temporaries and die by the signal. Call once from main. */
+void file_catch_signals(void);
+
+/* Names that quern makes and records: [A-Za-z0-9._/-], relative, no `..`. */
+bool path_is_plain(const char *name);
+/* Freshly allocated `dir/name`; `name` alone when dir is "" or ".". */
+char *path_join(const char *dir, const char *name);
+char *path_dir(const char *path);        /* freshly allocated; "." if none */
+const char *path_base(const char *path); /* points into path */
+
+#endif
