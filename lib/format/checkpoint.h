@@ -1,0 +1,101 @@
+/*
+ * checkpoint.h - a Hugging Face checkpoint folder: config.json, weights as one
+ * or several safetensors files, and the small files beside them
+ *
+ * Weights are `model.safetensors`, or the files that
+ * `model.safetensors.index.json` maps tensors to. The index must agree with the
+ * files: every mapped file lies in the folder itself, every tensor is in the
+ * file it is mapped to, and no file holds a tensor that is not mapped to it.
+ * All files are mapped, nothing is read ahead.
+ */
+#ifndef QUERN_FORMAT_CHECKPOINT_H
+#define QUERN_FORMAT_CHECKPOINT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "lib/format/safetensors.h"
+
+enum {
+    CK_MAX_CONFIG = 16 << 20, /* bytes of config.json */
+    CK_MAX_INDEX = 256 << 20, /* bytes of the index */
+    CK_MAX_SHARDS = 16384,
+};
+
+struct ck_tensor {
+    const char *name;
+    const char *dtype; /* static text: "BF16", "F16", "F32", ... */
+    unsigned rank;
+    uint64_t shape[ST_MAX_RANK];
+    uint64_t bytes;
+    uint64_t offset;     /* of the data in its file */
+    size_t file;         /* index into checkpoint.files */
+    const char *path;    /* of that file, as it can be opened; borrowed */
+    const uint8_t *data; /* mapped; need not be aligned to its element */
+};
+
+/* A file that belongs to the checkpoint. */
+struct ck_file {
+    const char *name; /* relative to the folder; plain, see path_is_plain */
+    const char *path; /* folder and name joined */
+    uint64_t bytes;
+    bool weights;     /* a safetensors file */
+};
+
+struct checkpoint {
+    const char *dir;
+    struct blob config_bytes; /* config.json as it is, with its digest */
+    json_t *config;           /* and parsed, an object; owned */
+    struct ck_tensor *t;      /* sorted by name */
+    size_t n;
+    struct ck_file *files;    /* sorted by name */
+    size_t n_files;
+    struct safetensors *st;   /* opened files; owned */
+    size_t n_st;
+    struct arena arena;       /* owns tables and names */
+};
+
+/*
+ * checkpoint_open - open a folder and check that it is whole
+ * `c` is zeroed by the caller. On error nothing is held. Which tensors a model
+ * needs, and what config.json must say, is not known here (lib/model).
+ */
+int checkpoint_open(struct checkpoint *c, const char *dir, struct err *e);
+void checkpoint_close(struct checkpoint *c); /* twice is fine */
+
+/* NULL if there is none of that name. */
+const struct ck_tensor *checkpoint_find(const struct checkpoint *c,
+    const char *name);
+uint64_t ck_elements(const struct ck_tensor *t);
+
+/*
+ * Layer of a tensor name: the number after the component `layers`
+ * ("model.layers.7.mlp.up_proj.weight": 7), or -1 if it belongs to none.
+ */
+int checkpoint_layer_of(const char *name);
+
+/*
+ * checkpoint_to_f32 - rows of a BF16, F16 or F32 tensor as float
+ *
+ * A row is everything under one index of the first dimension (a 1-D tensor has
+ * rows of one element). `dst` receives rows * (elements / shape[0]) floats;
+ * the conversion is exact. first_row + rows must not pass shape[0].
+ * Errors: another dtype; NaN or infinity, named with row and column (`dst` is
+ * filled all the same). Returns the error's code.
+ */
+int checkpoint_to_f32(const struct ck_tensor *t, float *dst,
+    uint64_t first_row, uint64_t rows, struct err *e);
+
+/*
+ * Tells the kernel that the pages of a tensor are not needed for now, so that
+ * what was streamed does not count as this process's memory. They are read
+ * again if they are touched again.
+ */
+void checkpoint_done(const struct ck_tensor *t);
+
+#endif
