@@ -58,6 +58,8 @@ struct outfile {
     struct digest digest; /* valid after outfile_commit */
     bool changed;       /* after commit: the file is new or its bytes differ */
     bool failed;        /* a write failed; commit will report it */
+    int failure;        /* errno of the first failed write */
+    int slot;           /* in cleanup.c's table; -1: none */
 };
 
 /* Makes missing folders of `path`. Mode 0644 or, with `secret`, 0600. */

@@ -18,6 +18,7 @@ struct progress {
     uint64_t done, total;
     int64_t started_ns, drawn_ns, beat_ns;
     int tty;
+    int slot; /* in cleanup.c's table; -1: none */
 };
 
 void progress_start(struct progress *p, const char *stage, const char *file,
