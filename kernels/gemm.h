@@ -1,0 +1,48 @@
+/*
+ * gemm.h - float32 products through OpenBLAS
+ *
+ * The only file that sees CBLAS. OpenBLAS sums in another order on another core
+ * type and with another number of threads, so the core type is pinned and it
+ * runs single-threaded on fixed tiles; callers share out rows themselves.
+ */
+#ifndef QUERN_KERNELS_GEMM_H
+#define QUERN_KERNELS_GEMM_H
+
+#include <stddef.h>
+
+/*
+ * gemm_pin - make OpenBLAS use the core type this build settled on
+ *
+ * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, so a wrong or missing
+ * value is set and the program starts itself again (/proc/self/exe, argv): call
+ * it first thing in main. Also sets OPENBLAS_NUM_THREADS=1 for that start.
+ * Returns  0 when the core in force is the pinned one, -1 when it is not: a
+ *          value already set but not obeyed (no such core in this library), or
+ *          the second start failed. The caller reports it.
+ */
+int gemm_pin(char **argv);
+/* The core type gemm_pin asks for: "Haswell" on x86-64 with AVX2 and FMA. */
+const char *gemm_pinned_core(void);
+/* The core type in force, as OpenBLAS names it. */
+const char *gemm_core_name(void);
+/* Version and build line of the library: "OpenBLAS 0.3.21 NO_LAPACKE ..". */
+const char *gemm_version(void);
+/* Sets OpenBLAS to one thread. gemm_f32 needs it called once, before threads.*/
+void gemm_init(void);
+
+/*
+ * gemm_f32 - y[a * ldy + r] = sum over c of x[a][c] * w[r][c]
+ *
+ * Shapes   x [n][cols], ldx >= cols floats apart; w [..][cols] dense, rows
+ *          [row0, row1) are read; y indexed by the absolute row r, ldy >= row1.
+ *          y outside [row0, row1) is not touched.
+ * Needs    no overlap; all sizes below 2^31. May be called from many threads
+ *          at once on different rows.
+ * Numbers  given the core type: bits do not depend on threads, on n, or on how
+ *          rows are split over calls (tests/kernels/gemm.c checks it for the
+ *          pinned core).
+ */
+void gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+    const float *w, size_t row0, size_t row1, size_t cols);
+
+#endif
