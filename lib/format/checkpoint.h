@@ -73,6 +73,9 @@ const struct ck_tensor *checkpoint_find(const struct checkpoint *c,
     const char *name);
 uint64_t ck_elements(const struct ck_tensor *t);
 
+/* Bytes of all weights, without headers. */
+uint64_t checkpoint_weight_bytes(const struct checkpoint *c);
+
 /*
  * Layer of a tensor name: the number after the component `layers`
  * ("model.layers.7.mlp.up_proj.weight": 7), or -1 if it belongs to none.
@@ -85,8 +88,8 @@ int checkpoint_layer_of(const char *name);
  * A row is everything under one index of the first dimension (a 1-D tensor has
  * rows of one element). `dst` receives rows * (elements / shape[0]) floats;
  * the conversion is exact. first_row + rows must not pass shape[0].
- * Errors: another dtype; NaN or infinity, named with row and column (`dst` is
- * filled all the same). Returns the error's code.
+ * Errors: another dtype; NaN or infinity, named with row and column. Returns
+ * the error's code.
  */
 int checkpoint_to_f32(const struct ck_tensor *t, float *dst,
     uint64_t first_row, uint64_t rows, struct err *e);
