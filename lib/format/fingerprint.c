@@ -1,0 +1,338 @@
+#include "lib/format/fingerprint.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/file.h"
+#include "lib/base/json.h"
+#include "lib/base/str.h"
+
+static const char schema[] = "quern.fingerprint/1";
+
+bool
+fingerprint_is_tokenizer(const char *name)
+{
+    return str_starts(name, "tokenizer") ||
+        strcmp(name, "special_tokens_map.json") == 0 ||
+        strcmp(name, "chat_template.jinja") == 0;
+}
+
+bool
+fingerprint_is_config(const char *name)
+{
+    return strcmp(name, "config.json") == 0;
+}
+
+static int
+tensor_order(const void *pa, const void *pb)
+{
+    const struct fp_tensor *a = pa, *b = pb;
+
+    return strcmp(a->name, b->name);
+}
+
+static int
+file_order(const void *pa, const void *pb)
+{
+    const struct fp_file *a = pa, *b = pb;
+
+    return strcmp(a->name, b->name);
+}
+
+static int
+read_digest(struct digest *d, const json_t *o, const char *key,
+    const char *place, struct err *e)
+{
+    const char *hex = json_get_str(o, key, place, e);
+
+    if (hex != NULL && !digest_parse(d, hex))
+        err_set(e, ERR_WORK, "%s: '%s' is not a SHA-256; delete the file and "
+            "run the fingerprint stage", place, key);
+    return e->code;
+}
+
+static int
+read_tensor(struct fingerprint *f, struct fp_tensor *t, const char *name,
+    const json_t *o, struct err *e)
+{
+    const json_t *shape = json_get_array(o, "shape", f->path, e);
+    const char *dtype = json_get_str(o, "dtype", f->path, e);
+
+    t->name = arena_strdup(&f->arena, name);
+    t->bytes = (uint64_t)json_get_int(o, "bytes", 0, INT64_MAX, f->path, e);
+    if (e->code || read_digest(&t->digest, o, "sha256", f->path, e))
+        return e->code;
+    t->dtype = st_dtype_name(dtype);
+    if (t->dtype == NULL || json_array_size(shape) > ST_MAX_RANK)
+        return err_set(e, ERR_WORK, "%s: tensor '%s': dtype or shape is of no "
+            "checkpoint; delete the file and run the fingerprint stage",
+            f->path, name);
+    t->rank = (unsigned)json_array_size(shape);
+    for (unsigned i = 0; i < t->rank; i++)
+        t->shape[i] = (uint64_t)json_integer_value(json_array_get(shape, i));
+    return 0;
+}
+
+static int
+read_tensors(struct fingerprint *f, json_t *tensors, struct err *e)
+{
+    const char *name;
+    json_t *o;
+
+    f->t = arena_alloc(&f->arena,
+        (json_object_size(tensors) + 1) * sizeof *f->t);
+    json_object_foreach (tensors, name, o) {
+        if (read_tensor(f, &f->t[f->n], name, o, e))
+            return e->code;
+        f->n++;
+    }
+    qsort(f->t, f->n, sizeof *f->t, tensor_order);
+    return 0;
+}
+
+static int
+read_files(struct fingerprint *f, json_t *files, struct err *e)
+{
+    const char *name;
+    json_t *o;
+
+    f->files = arena_alloc(&f->arena,
+        (json_object_size(files) + 1) * sizeof *f->files);
+    json_object_foreach (files, name, o) {
+        struct fp_file *file = &f->files[f->n_files];
+
+        file->name = arena_strdup(&f->arena, name);
+        file->bytes =
+            (uint64_t)json_get_int(o, "bytes", 0, INT64_MAX, f->path, e);
+        if (e->code || read_digest(&file->digest, o, "sha256", f->path, e))
+            return e->code;
+        if (!path_is_plain(name))
+            return err_set(e, ERR_WORK, "%s: '%s' is no plain file name; "
+                "delete the file and run the fingerprint stage", f->path,
+                name);
+        f->n_files++;
+    }
+    qsort(f->files, f->n_files, sizeof *f->files, file_order);
+    return 0;
+}
+
+int
+fingerprint_parse(struct fingerprint *f, const char *path, const void *bytes,
+    size_t len, struct err *e)
+{
+    json_t *o = json_parse(bytes, len, path, e);
+    const char *text;
+
+    memset(f, 0, sizeof *f);
+    if (o == NULL)
+        return e->code;
+    f->path = arena_strdup(&f->arena, path);
+    f->layer = -1;
+    text = json_get_str(o, "schema", path, e);
+    if (text != NULL && strcmp(text, schema) != 0)
+        err_set(e, ERR_WORK, "%s: schema is '%s', not '%s'; delete the file "
+            "and run the fingerprint stage", path, text, schema);
+    text = json_get_str(o, "kind", path, e);
+    if (text == NULL)
+        goto done;
+    f->kind = arena_strdup(&f->arena, text);
+    if (strcmp(text, "layer") == 0)
+        f->layer = (int)json_get_int(o, "layer", 0, 1 << 20, path, e);
+    if (strcmp(text, "model") == 0 &&
+        read_digest(&f->model, o, "digest", path, e))
+        goto done;
+    if (!e->code)
+        read_tensors(f, json_object_get(o, "tensors"), e);
+    if (!e->code)
+        read_files(f, json_object_get(o, "files"), e);
+done:
+    json_decref(o);
+    if (e->code)
+        fingerprint_release(f);
+    return e->code;
+}
+
+int
+fingerprint_read(struct fingerprint *f, const char *path, struct err *e)
+{
+    struct blob b = { 0 };
+
+    if (blob_read(&b, path, FINGERPRINT_MAX, e) == 0)
+        fingerprint_parse(f, path, b.p, b.len, e);
+    blob_release(&b);
+    return e->code;
+}
+
+void
+fingerprint_release(struct fingerprint *f)
+{
+    arena_release(&f->arena);
+    memset(f, 0, sizeof *f);
+}
+
+const struct fp_tensor *
+fingerprint_tensor(const struct fingerprint *f, const char *name)
+{
+    struct fp_tensor key = { .name = name };
+
+    return f->n == 0 ? NULL
+                     : bsearch(&key, f->t, f->n, sizeof key, tensor_order);
+}
+
+const struct fp_file *
+fingerprint_file(const struct fingerprint *f, const char *name)
+{
+    struct fp_file key = { .name = name };
+
+    return f->n_files == 0
+        ? NULL
+        : bsearch(&key, f->files, f->n_files, sizeof key, file_order);
+}
+
+static json_t *
+tensor_json(const struct fp_tensor *t)
+{
+    char hex[DIGEST_HEX];
+    json_t *shape = json_array();
+
+    for (unsigned i = 0; i < t->rank; i++)
+        json_array_append_new(shape, json_integer((json_int_t)t->shape[i]));
+    return json_pack("{s:s, s:o, s:I, s:s}", "dtype", t->dtype, "shape", shape,
+        "bytes", (json_int_t)t->bytes, "sha256", digest_hex(&t->digest, hex));
+}
+
+json_t *
+fingerprint_json(const char *kind, int layer, const struct fp_tensor *t,
+    size_t n, const struct fp_file *files, size_t n_files)
+{
+    json_t *o = json_pack("{s:s, s:s}", "schema", schema, "kind", kind);
+    char hex[DIGEST_HEX];
+
+    if (layer >= 0)
+        json_object_set_new(o, "layer", json_integer(layer));
+    if (n > 0) {
+        json_t *tensors = json_object();
+
+        for (size_t i = 0; i < n; i++)
+            json_object_set_new(tensors, t[i].name, tensor_json(&t[i]));
+        json_object_set_new(o, "tensors", tensors);
+    }
+    if (n_files > 0) {
+        json_t *all = json_object();
+
+        for (size_t i = 0; i < n_files; i++)
+            json_object_set_new(all, files[i].name,
+                json_pack("{s:I, s:s}", "bytes", (json_int_t)files[i].bytes,
+                    "sha256", digest_hex(&files[i].digest, hex)));
+        json_object_set_new(o, "files", all);
+    }
+    return o;
+}
+
+/* What is wrong with one tensor, or NULL. Reads all of it. */
+static const char *
+tensor_differs(const struct fp_tensor *want, const struct ck_tensor *have)
+{
+    enum { PIECE = 4 << 20 };
+    struct hasher h;
+    struct digest d;
+
+    if (strcmp(want->dtype, have->dtype) != 0)
+        return "has another dtype";
+    if (want->rank != have->rank || want->bytes != have->bytes ||
+        memcmp(want->shape, have->shape, want->rank * sizeof *want->shape) !=
+            0)
+        return "has another shape";
+    hasher_init(&h);
+    for (uint64_t at = 0; at < have->bytes; at += PIECE) {
+        uint64_t left = have->bytes - at;
+
+        hasher_add(&h, have->data + at, left < PIECE ? left : PIECE);
+    }
+    d = hasher_final(&h);
+    return digest_equal(&d, &want->digest) ? NULL : "has other bytes";
+}
+
+struct check {
+    const struct fingerprint *f;
+    const struct checkpoint *c;
+    const char **wrong; /* [f->n] */
+};
+
+static void
+check_one(void *ctx, size_t i, unsigned thread)
+{
+    struct check *k = ctx;
+    const struct ck_tensor *t = checkpoint_find(k->c, k->f->t[i].name);
+
+    (void)thread;
+    k->wrong[i] = t == NULL ? "is missing" : tensor_differs(&k->f->t[i], t);
+}
+
+static int
+check_no_more(const struct fingerprint *f, const struct checkpoint *c,
+    struct err *e)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        int layer = checkpoint_layer_of(c->t[i].name);
+
+        if (layer == f->layer && fingerprint_tensor(f, c->t[i].name) == NULL)
+            return err_set(e, ERR_WORK, "%s: tensor '%s' is new since the "
+                "checkpoint was fingerprinted; run ninja again",
+                c->t[i].path, c->t[i].name);
+    }
+    return 0;
+}
+
+int
+fingerprint_check(const struct fingerprint *f, const struct checkpoint *c,
+    struct pool *pool, struct err *e)
+{
+    struct check k = { f, c, mem_calloc(f->n, sizeof(char *)) };
+
+    pool_run(pool, f->n, check_one, &k);
+    for (size_t i = 0; i < f->n && !e->code; i++) {
+        const struct ck_tensor *t = checkpoint_find(c, f->t[i].name);
+
+        if (k.wrong[i] != NULL)
+            err_set(e, ERR_WORK, "%s: tensor '%s' %s since the checkpoint was "
+                "fingerprinted (%s); run ninja again",
+                t == NULL ? c->dir : t->path, f->t[i].name, k.wrong[i],
+                f->path);
+    }
+    free(k.wrong);
+    if (!e->code &&
+        (strcmp(f->kind, "layer") == 0 || strcmp(f->kind, "head") == 0))
+        check_no_more(f, c, e);
+    return e->code;
+}
+
+int
+fingerprint_check_file(const struct fingerprint *f, const char *dir,
+    const char *name, struct err *e)
+{
+    const struct fp_file *want = fingerprint_file(f, name);
+    char *path = path_join(dir, name);
+    struct digest d;
+    uint64_t bytes;
+
+    if (want == NULL)
+        err_set(e, ERR_WORK, "%s: does not name '%s'; run ninja again",
+            f->path, name);
+    else if (digest_file(&d, &bytes, path, e) == 0 &&
+        !digest_equal(&d, &want->digest))
+        err_set(e, ERR_WORK, "%s: has changed since the checkpoint was "
+            "fingerprinted (%s); run ninja again", path, f->path);
+    free(path);
+    return e->code;
+}
+
+int
+fingerprint_check_files(const struct fingerprint *f, const char *dir,
+    struct err *e)
+{
+    for (size_t i = 0; i < f->n_files && !e->code; i++)
+        fingerprint_check_file(f, dir, f->files[i].name, e);
+    return e->code;
+}

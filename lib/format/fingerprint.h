@@ -1,0 +1,95 @@
+/*
+ * fingerprint.h - digests of a checkpoint's tensors and files (*.fp.json), and
+ * the check of what is read against them
+ *
+ * The fingerprint stage writes one file for each layer, one for the tensors
+ * outside the layers (head), one for the configuration, one for the tokenizer
+ * and one over all of them. Later stages read weights from the checkpoint
+ * folder itself, which is no input of theirs in the graph; they check every
+ * tensor they read against its fingerprint, which is.
+ */
+#ifndef QUERN_FORMAT_FINGERPRINT_H
+#define QUERN_FORMAT_FINGERPRINT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/hash.h"
+#include "lib/base/mem.h"
+#include "lib/base/pool.h"
+#include "lib/format/checkpoint.h"
+
+enum { FINGERPRINT_MAX = 256 << 20 }; /* bytes of one *.fp.json */
+
+struct fp_tensor {
+    const char *name;
+    const char *dtype; /* static text */
+    unsigned rank;
+    uint64_t shape[ST_MAX_RANK];
+    uint64_t bytes;
+    struct digest digest; /* of the tensor's bytes as stored */
+};
+
+struct fp_file {
+    const char *name; /* relative to the checkpoint folder */
+    uint64_t bytes;
+    struct digest digest;
+};
+
+struct fingerprint {
+    const char *path;    /* for messages */
+    const char *kind;    /* "layer", "head", "config", "tokenizer", "model" */
+    int layer;           /* of kind "layer"; else -1 */
+    struct fp_tensor *t; /* sorted by name */
+    size_t n;
+    struct fp_file *files; /* sorted by name */
+    size_t n_files;
+    struct digest model; /* kind "model": the digest over all parts */
+    struct arena arena;
+};
+
+/*
+ * fingerprint_parse - from the bytes of a *.fp.json
+ * `f` is zeroed by the caller; on error nothing is held.
+ */
+int fingerprint_parse(struct fingerprint *f, const char *path,
+    const void *bytes, size_t len, struct err *e);
+int fingerprint_read(struct fingerprint *f, const char *path, struct err *e);
+void fingerprint_release(struct fingerprint *f); /* twice is fine */
+
+const struct fp_tensor *fingerprint_tensor(const struct fingerprint *f,
+    const char *name);
+const struct fp_file *fingerprint_file(const struct fingerprint *f,
+    const char *name);
+
+/* Which of the small files are part of a fingerprint of this kind. */
+bool fingerprint_is_tokenizer(const char *file_name);
+bool fingerprint_is_config(const char *file_name);
+
+/*
+ * fingerprint_json - the file's content; the caller decrefs
+ * `layer` -1: none. Tensors or files may be empty (then the key is left out).
+ */
+json_t *fingerprint_json(const char *kind, int layer,
+    const struct fp_tensor *t, size_t n, const struct fp_file *files,
+    size_t n_files);
+
+/*
+ * fingerprint_check - every tensor of `f`, read whole from the checkpoint and
+ * compared: dtype, shape and SHA-256 of its bytes. With kind "layer" or "head"
+ * also the other way round: the checkpoint has no tensor more there. Tensors
+ * are shared out over the pool. The message names file and tensor.
+ */
+int fingerprint_check(const struct fingerprint *f,
+    const struct checkpoint *c, struct pool *pool, struct err *e);
+
+/* One file of the folder, read whole and compared. */
+int fingerprint_check_file(const struct fingerprint *f, const char *dir,
+    const char *name, struct err *e);
+/* Every file of the folder that `f` names. */
+int fingerprint_check_files(const struct fingerprint *f, const char *dir,
+    struct err *e);
+
+#endif
