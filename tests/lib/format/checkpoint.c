@@ -1,0 +1,360 @@
+#include "lib/format/checkpoint.h"
+
+#include <math.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/str.h"
+#include "tests/lib/format/scratch.h"
+
+/* A safetensors file with one F32 [2] tensor for each name. */
+static void
+put_weights(const char *path, const char *const *names, size_t n)
+{
+    struct st_spec specs[4] = { { .name = NULL } };
+    struct st_writer w = { 0 };
+    struct err e = { 0 };
+
+    for (size_t i = 0; i < n; i++)
+        specs[i] = (struct st_spec){ .name = names[i], .dtype = "F32",
+            .rank = 1, .shape = { 2 } };
+    assert_int_equal(st_writer_open(&w, path, specs, n, NULL, &e), 0);
+    for (size_t i = 0; i < n; i++)
+        st_writer_data(&w, "\0\0\x80\x3f\0\0\0\x40", 8);
+    assert_int_equal(st_writer_close(&w, &e), 0);
+}
+
+static void
+put_text(const char *path, const char *text)
+{
+    put_file(path, text, strlen(text));
+}
+
+/* A fresh folder with config.json; returns its path. */
+static const char *
+folder(const char *name)
+{
+    char config[64];
+
+    snprintf(config, sizeof config, "%s/config.json", name);
+    put_text(in_scratch(config), "{\"model_type\":\"llama\"}");
+    return in_scratch(name);
+}
+
+static const char *
+inside(const char *dir, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%.60s/%.60s", dir + strlen(scratch) + 1, name);
+    return in_scratch(path);
+}
+
+static void
+assert_refused(const char *dir, const char *file, const char *text)
+{
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+
+    assert_int_equal(checkpoint_open(&c, dir, &e), ERR_WORK);
+    assert_message(&e, file, text);
+    assert_null(c.t);
+    assert_null(c.config);
+}
+
+static const char *const one[] = { "model.norm.weight" };
+static const char *const two[] = { "model.layers.0.a", "model.layers.1.a" };
+
+/* Two shards and the index that maps them. */
+static const char *
+sharded(const char *name, const char *index)
+{
+    const char *dir = folder(name);
+
+    put_weights(inside(dir, "model-00001-of-00002.safetensors"), one, 1);
+    put_weights(inside(dir, "model-00002-of-00002.safetensors"), two, 2);
+    put_text(inside(dir, "model.safetensors.index.json"), index);
+    return dir;
+}
+
+#define S1 "\"model-00001-of-00002.safetensors\""
+#define S2 "\"model-00002-of-00002.safetensors\""
+#define GOOD \
+    "{\"metadata\":{\"total_size\":1},\"weight_map\":{\"model.norm.weight\":" \
+    S1 ",\"model.layers.0.a\":" S2 ",\"model.layers.1.a\":" S2 "}}"
+
+static void
+test_opens_a_single_file(void **state)
+{
+    /* One weight file: tensors sorted, files listed, rows as floats. */
+    const char *dir = folder("single");
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+    float v[2] = { 0 };
+
+    (void)state;
+    put_weights(inside(dir, "model.safetensors"), two, 2);
+    put_text(inside(dir, "tokenizer.json"), "{}");
+    put_text(inside(dir, "README.md"), "no part of it");
+    assert_int_equal(checkpoint_open(&c, dir, &e), 0);
+    assert_int_equal(c.n, 2);
+    assert_string_equal(c.t[0].name, two[0]);
+    assert_int_equal(c.n_files, 3);
+    assert_string_equal(c.files[0].name, "config.json");
+    assert_string_equal(c.files[1].name, "model.safetensors");
+    assert_string_equal(c.files[2].name, "tokenizer.json");
+    assert_true(c.files[1].weights);
+    assert_int_equal(c.t[0].file, 1);
+    assert_int_equal(c.config_bytes.len, 22);
+    assert_int_equal(checkpoint_weight_bytes(&c), 16);
+    assert_int_equal(checkpoint_to_f32(&c.t[0], v, 0, 2, &e), 0);
+    assert_true(v[0] == 1.0f && v[1] == 2.0f);
+    assert_int_equal(checkpoint_to_f32(&c.t[0], v, 1, 1, &e), 0);
+    assert_true(v[0] == 2.0f);
+    checkpoint_done(&c.t[0]);
+    checkpoint_close(&c);
+    checkpoint_close(&c);
+}
+
+static void
+test_opens_a_sharded_checkpoint(void **state)
+{
+    /* Several files: every tensor knows the file that it came from. */
+    const char *dir = sharded("sharded", GOOD);
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+    const struct ck_tensor *t;
+
+    (void)state;
+    assert_int_equal(checkpoint_open(&c, dir, &e), 0);
+    assert_int_equal(c.n, 3);
+    assert_int_equal(c.n_files, 4);
+    t = checkpoint_find(&c, "model.norm.weight");
+    assert_string_equal(c.files[t->file].name,
+        "model-00001-of-00002.safetensors");
+    t = checkpoint_find(&c, "model.layers.1.a");
+    assert_string_equal(c.files[t->file].name,
+        "model-00002-of-00002.safetensors");
+    assert_null(checkpoint_find(&c, "model.layers.2.a"));
+    assert_string_equal(c.files[3].name, "model.safetensors.index.json");
+    checkpoint_close(&c);
+}
+
+static void
+test_names_a_missing_shard(void **state)
+{
+    /* A file that the index names and the folder lacks is named. */
+    const char *dir = sharded("missing", GOOD);
+    const char *gone = inside(dir, "model-00002-of-00002.safetensors");
+
+    (void)state;
+    assert_int_equal(unlink(gone), 0);
+    assert_refused(dir, gone, ": is missing; model.safetensors.index.json "
+        "names it, fetch it too");
+}
+
+static void
+test_refuses_what_is_no_checkpoint(void **state)
+{
+    /* No folder, no config, no weights, two kinds of weights. */
+    const char *dir = folder("none");
+    const char *file = inside(dir, "config.json");
+    const char *index = inside(dir, "model.safetensors.index.json");
+
+    (void)state;
+    assert_refused(in_scratch("nowhere"), in_scratch("nowhere"),
+        ": cannot open: No such file or directory; give a checkpoint folder");
+    assert_refused(file, file, ": is no folder; give a checkpoint folder");
+    assert_refused(dir, dir, ": has neither model.safetensors nor "
+        "model.safetensors.index.json; "
+        "give a checkpoint folder with safetensors weights");
+    put_weights(inside(dir, "model.safetensors"), NULL, 0);
+    assert_refused(dir, dir,
+        ": its weight files hold no tensor; fetch them again");
+    put_text(index, GOOD);
+    assert_refused(dir, dir, ": has both model.safetensors and "
+        "model.safetensors.index.json; remove the one that does not belong");
+    put_text(file, "[]");
+    assert_refused(dir, file,
+        ": is no JSON object; give the model's own file");
+    put_text(file, "{\"a\":1,\"a\":2}");
+    assert_refused(dir, file, ":1:10: not JSON: duplicate object key near "
+        "'\"a\"'; repair it or write it again");
+}
+
+static void
+test_refuses_an_index_that_disagrees(void **state)
+{
+    /* The index must map exactly the tensors that the files hold. */
+    const char *dir = sharded("disagree", GOOD);
+    const char *index = inside(dir, "model.safetensors.index.json");
+
+    (void)state;
+    put_text(index, "{\"weight_map\":{\"model.norm.weight\":" S1
+        ",\"model.layers.0.a\":" S2 "}}");
+    assert_refused(dir, inside(dir, "model-00002-of-00002.safetensors"),
+        ": tensor 'model.layers.1.a': is not in model.safetensors.index.json; "
+        "fetch index and files of one version");
+    put_text(index, "{\"weight_map\":{\"model.norm.weight\":" S1
+        ",\"model.layers.0.a\":" S2 ",\"model.layers.1.a\":" S1 "}}");
+    assert_refused(dir, index, ": tensor 'model.layers.1.a' is not in "
+        "'model-00001-of-00002.safetensors'; "
+        "fetch index and files of one version");
+    put_text(index, "{\"weight_map\":{\"model.norm.weight\":" S1
+        ",\"model.layers.0.a\":" S2 ",\"model.layers.1.a\":" S2
+        ",\"lm_head.weight\":" S1 "}}");
+    assert_refused(dir, index, ": tensor 'lm_head.weight' is not in "
+        "'model-00001-of-00002.safetensors'; "
+        "fetch index and files of one version");
+    put_text(index, "{\"weight_map\":{}}");
+    assert_refused(dir, index, ": 'weight_map' is empty; fetch it again");
+    put_text(index, "{}");
+    assert_refused(dir, index,
+        ": 'weight_map' is missing or not an object");
+    put_weights(inside(dir, "model-00001-of-00002.safetensors"), two, 2);
+    put_text(index, "{\"weight_map\":{\"model.layers.0.a\":" S1
+        ",\"model.layers.1.a\":" S2 "}}");
+    assert_refused(dir, inside(dir, "model-00002-of-00002.safetensors"),
+        ": tensor 'model.layers.0.a': is in "
+        "'model-00001-of-00002.safetensors' too; "
+        "keep the file that the index maps it to");
+}
+
+static void
+test_refuses_tricks_with_paths(void **state)
+{
+    /* A shard lies in the folder itself, under a plain name. */
+    static const char *const names[] = { "../m.safetensors",
+        "/etc/m.safetensors", "a/m.safetensors", "..", "", "m.bin",
+        "m m.safetensors", "-.safetensors\\u001b" };
+    const char *dir = folder("tricks");
+    const char *index = inside(dir, "model.safetensors.index.json");
+
+    (void)state;
+    for (size_t i = 0; i < countof(names); i++) {
+        struct str text = { 0 };
+        struct checkpoint c = { 0 };
+        struct err e = { 0 };
+
+        str_addf(&text, "{\"weight_map\":{\"t\":\"%s\"}}", names[i]);
+        put_text(index, text.p);
+        assert_int_equal(checkpoint_open(&c, dir, &e), ERR_WORK);
+        if (strchr(names[i], '\\') == NULL) {
+            str_clear(&text);
+            str_addf(&text, ": tensor 't' is mapped to '%s', which is no file "
+                "name of letters, digits, '.', '_' and '-' ending in "
+                ".safetensors; correct the index", names[i]);
+            assert_message(&e, index, text.p);
+        }
+        str_release(&text);
+    }
+    put_text(index, "{\"weight_map\":{\"t\":1}}");
+    assert_refused(dir, index, ": tensor 't' is mapped to '', which is no file "
+        "name of letters, digits, '.', '_' and '-' ending in .safetensors; "
+        "correct the index");
+}
+
+static void
+test_names_nan_and_infinity(void **state)
+{
+    /* NaN and infinity in weights are named by row and column. */
+    static const uint16_t half[6] = { 0x3c00, 0x8000, 1, 0x7bff, 0x7c00, 0 };
+    const char *dir = folder("nan");
+    const char *path = inside(dir, "model.safetensors");
+    struct st_spec specs[] = {
+        { .name = "b", .dtype = "BF16", .rank = 2, .shape = { 2, 5000 } },
+        { .name = "h", .dtype = "F16", .rank = 2, .shape = { 3, 2 } },
+        { .name = "i", .dtype = "I32", .rank = 1, .shape = { 1 } },
+    };
+    uint8_t *bf = mem_calloc(10000, 2), h[12];
+    float *v = mem_calloc(10000, sizeof *v);
+    struct st_writer w = { 0 };
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+
+    (void)state;
+    store_u16le(bf + 2 * 9999, 0xffc0);
+    for (size_t i = 0; i < 6; i++)
+        store_u16le(h + 2 * i, half[i]);
+    assert_int_equal(st_writer_open(&w, path, specs, 3, NULL, &e), 0);
+    st_writer_data(&w, bf, 20000);
+    st_writer_data(&w, h, 12);
+    st_writer_data(&w, "\0\0\0\0", 4);
+    assert_int_equal(st_writer_close(&w, &e), 0);
+    assert_int_equal(checkpoint_open(&c, dir, &e), 0);
+
+    assert_int_equal(checkpoint_to_f32(&c.t[0], v, 0, 1, &e), 0);
+    checkpoint_to_f32(&c.t[0], v, 0, 2, &e);
+    assert_message(&e, path, ": tensor 'b': is NaN at row 1, column 4999; "
+        "fetch the file again, or train the model again");
+    err_clear(&e);
+    assert_int_equal(checkpoint_to_f32(&c.t[1], v, 0, 2, &e), 0);
+    assert_true(v[0] == 1.0f && v[1] == 0.0f && signbit(v[1]));
+    assert_true(v[2] == 0x1p-24f && v[3] == 65504.0f);
+    checkpoint_to_f32(&c.t[1], v, 1, 2, &e);
+    assert_message(&e, path, ": tensor 'h': is infinite at row 2, column 0; "
+        "fetch the file again, or train the model again");
+    err_clear(&e);
+    checkpoint_to_f32(&c.t[2], v, 0, 1, &e);
+    assert_message(&e, path, ": tensor 'i': has dtype I32; "
+        "give weights in F32, F16 or BF16");
+    checkpoint_close(&c);
+    free(bf);
+    free(v);
+}
+
+static void
+test_layer_of_a_name(void **state)
+{
+    /* The layer is the number after the component `layers`. */
+    (void)state;
+    assert_int_equal(checkpoint_layer_of("model.layers.0.mlp.up.weight"), 0);
+    assert_int_equal(checkpoint_layer_of("layers.17.x"), 17);
+    assert_int_equal(checkpoint_layer_of(
+        "language_model.model.layers.123.x"), 123);
+    assert_int_equal(checkpoint_layer_of("model.embed_tokens.weight"), -1);
+    assert_int_equal(checkpoint_layer_of("model.mylayers.3.x"), -1);
+    assert_int_equal(checkpoint_layer_of("model.layers.x"), -1);
+    assert_int_equal(checkpoint_layer_of("model.layers.3"), -1);
+    assert_int_equal(checkpoint_layer_of("model.layers.99999999999.x"), -1);
+    assert_int_equal(checkpoint_layer_of(""), -1);
+}
+
+static void
+test_opens_a_real_model(void **state)
+{
+    /* The shipped example opens, and all its weights are finite. */
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(checkpoint_open(&c, "examples/pebble/model", &e), 0);
+    for (size_t i = 0; i < c.n; i++) {
+        float *v = mem_calloc(ck_elements(&c.t[i]), sizeof *v);
+
+        assert_int_equal(checkpoint_to_f32(&c.t[i], v, 0, c.t[i].shape[0], &e),
+            0);
+        checkpoint_done(&c.t[i]);
+        free(v);
+    }
+    checkpoint_close(&c);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opens_a_single_file),
+        cmocka_unit_test(test_opens_a_sharded_checkpoint),
+        cmocka_unit_test(test_names_a_missing_shard),
+        cmocka_unit_test(test_refuses_what_is_no_checkpoint),
+        cmocka_unit_test(test_refuses_an_index_that_disagrees),
+        cmocka_unit_test(test_refuses_tricks_with_paths),
+        cmocka_unit_test(test_names_nan_and_infinity),
+        cmocka_unit_test(test_layer_of_a_name),
+        cmocka_unit_test(test_opens_a_real_model),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("format/checkpoint", tests,
+        scratch_setup, scratch_teardown);
+}
