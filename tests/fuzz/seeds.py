@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Write the hand-made inputs below tests/data/fuzz, one file per case.
+
+usage: tests/fuzz/seeds.py [FOLDER]     default: tests/data/fuzz
+
+What a fuzzer found lies beside them under its own name. The files are
+committed; this script says what each of them is.
+"""
+import json
+import os
+import struct
+import sys
+
+
+def safetensors(header, data=b"", claim=None):
+    if not isinstance(header, bytes):
+        header = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(header) if claim is None else claim) + \
+        header + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def safetensors_cases():
+    a8 = tensor("F32", [2], 0, 8)
+    good = {"__metadata__": {"format": "pt"}, "a": a8,
+            "b": tensor("BF16", [2, 2], 8, 16), "s": tensor("U8", [], 16, 17),
+            "none": tensor("I64", [0, 3], 17, 17)}
+    yield "valid", safetensors(good, bytes(17))
+    yield "empty-file", b""
+    yield "no-tensor", safetensors({})
+    yield "padded", safetensors(b"{}      ")
+    yield "truncated-header", safetensors(b'{"a":', b"", 100)
+    yield "huge-header", safetensors({}, b"", 2**64 - 1)
+    yield "limit-header", safetensors({}, b"", 100000001)
+    yield "truncated-data", safetensors({"a": a8}, bytes(7))
+    yield "trailing-byte", safetensors({"a": a8}, bytes(9))
+    yield "overlap", safetensors(
+        {"a": a8, "b": tensor("F32", [2], 4, 12)}, bytes(12))
+    yield "hole", safetensors(
+        {"a": a8, "b": tensor("F32", [2], 9, 17)}, bytes(17))
+    yield "backward", safetensors({"a": tensor("F32", [2], 8, 0)}, bytes(8))
+    yield "duplicate", safetensors(
+        b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},'
+        b'"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', bytes(2))
+    yield "unknown-dtype", safetensors({"a": tensor("X", [1], 0, 4)}, bytes(4))
+    yield "shape-overflow", safetensors(
+        {"a": tensor("F32", [2**32, 2**32], 0, 0)})
+    yield "shape-zero-overflow", safetensors(
+        {"a": tensor("F32", [2**40, 2**40, 0], 0, 0)})
+    yield "negative", safetensors({"a": tensor("F32", [-1], -4, 0)})
+    yield "deep", safetensors(b'{"a":' + b"[" * 3000)
+    yield "not-utf8", safetensors(b'{"\xff":{}}')
+    yield "rank-9", safetensors({"a": tensor("U8", [1] * 9, 0, 1)}, bytes(1))
+    yield "half-byte", safetensors({"a": tensor("F4", [3], 0, 2)}, bytes(2))
+
+
+def string(text):
+    text = text.encode() if isinstance(text, str) else text
+    return struct.pack("<Q", len(text)) + text
+
+
+def gguf(keys=(), tensors=(), data=b"", version=3, n=None, n_kv=None,
+         align=32):
+    head = b"GGUF" + struct.pack(
+        "<IQQ", version, len(tensors) if n is None else n,
+        len(keys) if n_kv is None else n_kv)
+    head += b"".join(keys) + b"".join(tensors)
+    return head + bytes(-len(head) % align) + data
+
+
+def key(name, kind, value):
+    return string(name) + struct.pack("<I", kind) + value
+
+
+def info(name, dims, kind, offset):
+    return string(name) + struct.pack("<I", len(dims)) + \
+        struct.pack("<%dQ" % len(dims), *dims) + struct.pack("<IQ", kind,
+                                                             offset)
+
+
+def array(kind, values, count=None):
+    return struct.pack("<IQ", kind, len(values) if count is None else count) \
+        + b"".join(values)
+
+
+def gguf_cases():
+    u32 = struct.pack("<I", 7)
+    every = [key("k%d" % i, i, v) for i, v in enumerate(
+        [b"\1", b"\1", b"\1\0", b"\1\0", u32, u32, u32, b"\1", string("text"),
+         array(8, [string("a"), string("")]), bytes(8), bytes(8), bytes(8)])]
+    two = [info("a", [32, 3], 8, 0), info("b", [4], 0, 128)]
+    yield "valid", gguf(every, two, bytes(128 + 32))
+    yield "no-last-padding", gguf([], two, bytes(128 + 16))
+    yield "version-2", gguf(every, two, bytes(160), version=2)
+    yield "aligned-64", gguf([key("general.alignment", 4,
+                                  struct.pack("<I", 64))],
+                             [info("a", [4], 0, 0)], bytes(64), align=64)
+    yield "empty-file", b""
+    yield "header-only", gguf()
+    yield "big-endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
+    yield "version-1", gguf(version=1)
+    yield "huge-tensor-count", gguf(n=2**63)
+    yield "huge-key-count", gguf(n_kv=2**64 - 1)
+    yield "empty-key", gguf([key("", 4, u32)])
+    yield "duplicate-key", gguf([key("a", 4, u32), key("a", 5, u32)])
+    yield "unknown-kind", gguf([key("a", 13, u32)])
+    yield "long-string", gguf([key("a", 8, struct.pack("<Q", 2**63))])
+    yield "nested-array", gguf([key("a", 9, array(9, [array(4, [u32])]))])
+    yield "long-array", gguf([key("a", 9, array(0, [], 2**61))])
+    yield "cut-array", gguf([key("a", 9, array(12, [], 2**30))])
+    yield "alignment-48", gguf([key("general.alignment", 4,
+                                    struct.pack("<I", 48))])
+    yield "split", gguf([key("split.count", 2, b"\3\0")])
+    yield "long-name", gguf([], [info("n" * 64, [4], 0, 0)], bytes(32))
+    yield "five-dims", gguf([], [info("a", [1] * 5, 0, 0)], bytes(32))
+    yield "negative-dim", gguf([], [info("a", [2**63], 0, 0)])
+    yield "dims-overflow", gguf([], [info("a", [2**32, 2**31], 0, 0)])
+    yield "bytes-overflow", gguf([], [info("a", [2**62], 28, 0)])
+    yield "zero-dim", gguf([], [info("a", [0, 2**62], 0, 0)])
+    yield "broken-row", gguf([], [info("a", [128], 12, 0)], bytes(96))
+    yield "unknown-type", gguf([], [info("a", [4], 4, 0)], bytes(32))
+    yield "duplicate-tensor", gguf(
+        [], [info("a", [4], 0, 0), info("a", [4], 0, 32)], bytes(64))
+    yield "overlap", gguf(
+        [], [info("a", [4], 0, 0), info("b", [4], 0, 0)], bytes(64))
+    yield "offset-far", gguf([], [info("a", [4], 0, 2**64 - 32)], bytes(32))
+    yield "cut-data", gguf([], [info("a", [8], 0, 0)], bytes(31))
+
+
+def folder(**files):
+    return b"\n".join(b"=== " + name.encode() + b"\n" + data
+                      for name, data in files.items())
+
+
+def checkpoint_cases():
+    config = b'{"model_type":"llama"}'
+    index = "model.safetensors.index.json"
+    first, second = ("model-0000%d-of-00002.safetensors" % i for i in (1, 2))
+    one = safetensors({"model.norm.weight": tensor("F16", [2], 0, 4)}, bytes(4))
+    two = safetensors({"model.layers.0.a": tensor("F32", [2], 0, 8)}, bytes(8))
+    nan = safetensors({"w": tensor("BF16", [1, 1], 0, 2)}, b"\xc0\x7f")
+
+    def mapped(names):
+        return json.dumps({"weight_map": names}).encode()
+
+    both = {"model.norm.weight": first, "model.layers.0.a": second}
+    yield "single", folder(**{"config.json": config, "model.safetensors": one})
+    yield "nan", folder(**{"config.json": config, "model.safetensors": nan})
+    yield "sharded", folder(**{"config.json": config, index: mapped(both),
+                               first: one, second: two})
+    yield "missing-shard", folder(**{"config.json": config,
+                                     index: mapped(both), first: one})
+    yield "unmapped", folder(**{
+        "config.json": config, first: one, second: two,
+        index: mapped({"model.norm.weight": first, "x": second})})
+    yield "wrong-file", folder(**{
+        "config.json": config, first: one, second: two,
+        index: mapped({"model.norm.weight": second,
+                       "model.layers.0.a": first})})
+    yield "duplicate", folder(**{
+        "config.json": config, first: one, second: one,
+        index: mapped({"model.norm.weight": first, "y": second})})
+    yield "path-up", folder(**{"config.json": config,
+                               index: mapped({"a": "../m.safetensors"})})
+    yield "path-absolute", folder(**{"config.json": config,
+                                     index: mapped({"a": "/m.safetensors"})})
+    yield "no-weights", folder(**{"config.json": config})
+    yield "no-config", folder(**{"model.safetensors": one})
+    yield "config-list", folder(**{"config.json": b"[]",
+                                   "model.safetensors": one})
+    yield "config-deep", folder(**{"config.json": b"[" * 3000,
+                                   "model.safetensors": one})
+    yield "index-number", folder(**{"config.json": config,
+                                    index: b'{"weight_map":{"a":1}}'})
+
+
+def main():
+    top = sys.argv[1] if len(sys.argv) > 1 else "tests/data/fuzz"
+    for parser, cases in (("safetensors", safetensors_cases()),
+                          ("gguf", gguf_cases()),
+                          ("checkpoint", checkpoint_cases())):
+        os.makedirs(os.path.join(top, parser), exist_ok=True)
+        for name, data in cases:
+            with open(os.path.join(top, parser, name), "wb") as f:
+                f.write(data)
+
+
+if __name__ == "__main__":
+    main()
