@@ -67,13 +67,14 @@ struct model_config {
 /* `place` starts every message, e.g. "model/config.json". */
 int config_from_hf(struct model_config *c, const json_t *config,
     const char *place, struct err *e);
+/* Adds the end ids of generation_config.json (or of another config). */
+void config_add_eos(struct model_config *c, const json_t *config);
 int config_from_gguf(struct model_config *c, const struct gguf *g,
     struct err *e);
 
 /*
  * rope_frequencies - inv[i] of the angle pos * inv[i], i in [0, dims / 2)
- * Computed in double and rounded once. `divisors` [dims / 2] is for
- * ROPE_DIVISORS, else NULL.
+ * `divisors` [dims / 2] is for ROPE_DIVISORS, else NULL.
  */
 void rope_frequencies(const struct rope_config *r, const float *divisors,
     float *inv);

@@ -1,0 +1,49 @@
+/*
+ * model_impl.h - what a model is made of. Internal to lib/model.
+ */
+#ifndef QUERN_MODEL_MODEL_IMPL_H
+#define QUERN_MODEL_MODEL_IMPL_H
+
+#include "lib/format/checkpoint.h"
+#include "lib/format/gguf.h"
+#include "lib/model/model.h"
+#include "lib/model/weights.h"
+
+struct model {
+    char *path;
+    bool is_gguf;
+    struct checkpoint ck; /* one of the two is open */
+    struct gguf gguf;
+    struct model_config c;
+    struct model_plan plan;
+    struct stored *stored; /* [plan.n], in the plan's order; owned */
+    size_t layer0, per_layer; /* where the layers' tensors are in the plan */
+    struct tokenizer *tokenizer;
+    float *inv;            /* [rope.dims / 2] */
+    struct matrix embed;   /* rows are looked up; with `tied` the output too */
+    struct matrix output;  /* unused when tied */
+    float *output_norm;    /* [hidden] */
+    struct block *blocks;  /* [layers]; all zero when opened lazily */
+    bool packed;           /* one matrix at least is */
+    bool lazy;
+};
+
+/* The tensor of a role as stored; NULL if this model has none. */
+const struct stored *model_stored(const struct model *m,
+    enum tensor_role role, bool bias, int layer);
+/* All of a layer; with `force` everything becomes float32. */
+int model_load_block(const struct model *m, struct block *b, uint32_t layer,
+    bool convert, bool force, struct pool *pool, struct err *e);
+/* The matrix that makes logits. */
+const struct matrix *model_output(const struct model *m);
+/* Rows of the embedding: x [n][hidden]. Ids must be in range. */
+void model_embed_rows(const struct model *m, const int32_t *ids, size_t n,
+    float *x);
+/* An id below 0 or not below the vocabulary is an error. */
+int model_check_ids(const struct model *m, const int32_t *ids, size_t n,
+    struct err *e);
+
+/* The tokenizer in a GGUF file's keys. */
+int gguf_tokenizer(struct tokenizer **t, const struct gguf *g, struct err *e);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * session.c - reading texts with a model; see model.h
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/vec.h"
+#include "lib/base/mem.h"
+#include "lib/model/forward.h"
+#include "lib/model/model_impl.h"
+
+enum { LOGIT_FLOATS = 4 << 20 }; /* at most so many logits are held */
+
+struct session {
+    const struct model *m; /* borrowed */
+    struct work work;
+    struct kv *kv;         /* [layers] */
+    size_t len, capacity;
+    float *x;              /* [BATCH_ROWS][hidden], as far as was needed */
+    size_t x_rows;
+    float *rows;           /* [logit_rows][hidden]: rows whose logits are due */
+    float *logits;         /* [logit_rows][vocab] */
+    size_t *due;           /* [logit_rows]: which ids those rows are of */
+    size_t logit_rows, logit_cap;
+};
+
+struct session *
+session_new(const struct model *m, size_t capacity, struct pool *pool)
+{
+    struct session *s = mem_calloc(1, sizeof *s);
+    size_t rows = LOGIT_FLOATS / m->c.vocab;
+
+    s->m = m;
+    s->capacity = capacity > 0 ? capacity : m->c.positions;
+    s->kv = mem_calloc(m->c.layers, sizeof *s->kv);
+    s->logit_rows = rows < 1 ? 1 : rows > BATCH_ROWS ? BATCH_ROWS : rows;
+    work_init(&s->work, &m->c, m->inv, pool);
+    return s;
+}
+
+void
+session_free(struct session *s)
+{
+    if (s == NULL)
+        return;
+    for (uint32_t i = 0; i < s->m->c.layers; i++)
+        kv_release(&s->kv[i]);
+    work_release(&s->work);
+    free(s->kv);
+    free(s->x);
+    free(s->rows);
+    free(s->logits);
+    free(s->due);
+    free(s);
+}
+
+size_t
+session_len(const struct session *s)
+{
+    return s->len;
+}
+
+void
+session_reset(struct session *s)
+{
+    s->len = 0;
+}
+
+void
+session_truncate(struct session *s, size_t n)
+{
+    if (n < s->len)
+        s->len = n;
+}
+
+/* Room for n positions at once, of which `due` want logits. */
+static void
+reserve(struct session *s, size_t n, size_t due)
+{
+    size_t h = s->m->c.hidden;
+
+    work_reserve(&s->work, n);
+    if (n > s->x_rows) {
+        s->x_rows = s->work.rows;
+        free(s->x);
+        s->x = mem_aligned(s->x_rows * h, sizeof(float));
+    }
+    if (due > s->logit_cap) {
+        s->logit_cap = due;
+        free(s->rows);
+        free(s->logits);
+        free(s->due);
+        s->rows = mem_aligned(due * h, sizeof(float));
+        s->logits = mem_aligned(due * s->m->c.vocab, sizeof(float));
+        s->due = mem_calloc(due, sizeof *s->due);
+    }
+}
+
+struct each {
+    void (*fn)(void *ctx, size_t i, float *logits);
+    void *ctx;
+};
+
+/* Logits of the rows that are due, handed out in order. */
+static void
+flush(struct session *s, size_t n, const struct each *each)
+{
+    const struct model *m = s->m;
+
+    if (n == 0)
+        return;
+    norm_rows(&s->work, s->rows, s->rows, m->output_norm, n);
+    act_forget(&s->work);
+    matrix_apply(&s->work, model_output(m), s->logits, s->rows, n);
+    act_forget(&s->work);
+    for (size_t i = 0; i < n; i++)
+        each->fn(each->ctx, s->due[i], s->logits + i * m->c.vocab);
+}
+
+static size_t
+count_due(const bool *want, size_t n, size_t most)
+{
+    size_t due = 0;
+
+    if (want == NULL)
+        return n < most ? n : most;
+    for (size_t i = 0; i < n && due < most; i++)
+        due += want[i];
+    return due;
+}
+
+/* Up to BATCH_ROWS ids; `first` is the number of the first one for fn. */
+static void
+run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
+    const bool *want, const struct each *each)
+{
+    const struct model *m = s->m;
+    size_t h = m->c.hidden, due = 0;
+
+    reserve(s, n, count_due(want, n, s->logit_rows));
+    model_embed_rows(m, ids, n, s->x);
+    for (uint32_t i = 0; i < m->c.layers; i++) {
+        kv_reserve(&s->kv[i], &m->c, s->len, s->len + n);
+        block_forward(&s->work, &m->blocks[i], &s->kv[i], s->x, n, s->len,
+            NULL, NULL);
+    }
+    s->len += n;
+    for (size_t i = 0; i < n; i++) {
+        if (want != NULL && !want[i])
+            continue;
+        memcpy(s->rows + due * h, s->x + i * h, h * sizeof(float));
+        s->due[due++] = first + i;
+        if (due == s->logit_rows) {
+            flush(s, due, each);
+            due = 0;
+        }
+    }
+    flush(s, due, each);
+}
+
+int
+session_each(struct session *s, const int32_t *ids, size_t n,
+    const bool *want, void (*fn)(void *ctx, size_t i, float *logits),
+    void *ctx, struct err *e)
+{
+    const struct each each = { fn, ctx };
+
+    if (model_check_ids(s->m, ids, n, e) != 0)
+        return e->code;
+    if (n > s->capacity - s->len)
+        return err_set(e, ERR_WORK, "%s: a text of %zu tokens is longer than "
+            "the %zu positions it may have; shorten it", s->m->path,
+            s->len + n, s->capacity);
+    for (size_t i = 0; i < n; i += BATCH_ROWS) {
+        size_t part = n - i < BATCH_ROWS ? n - i : BATCH_ROWS;
+
+        run_batch(s, ids + i, part, i, want != NULL ? want + i : NULL, &each);
+    }
+    return 0;
+}
+
+struct copy_ctx {
+    float *logits;
+    size_t vocab;
+    bool all;
+};
+
+static void
+copy_logits(void *ctx, size_t i, float *logits)
+{
+    const struct copy_ctx *c = ctx;
+
+    memcpy(c->logits + (c->all ? i * c->vocab : 0), logits,
+        c->vocab * sizeof *logits);
+}
+
+int
+session_eval(struct session *s, const int32_t *ids, size_t n, float *logits,
+    enum logits_want want, struct err *e)
+{
+    struct copy_ctx c = { logits, s->m->c.vocab, want == LOGITS_ALL };
+    bool *which = NULL;
+    int code;
+
+    if (n == 0)
+        return 0;
+    if (want != LOGITS_ALL) {
+        which = mem_calloc(n, sizeof *which);
+        which[n - 1] = want == LOGITS_LAST;
+    }
+    code = session_each(s, ids, n, which, copy_logits, &c, e);
+    free(which);
+    return code;
+}
+
+size_t
+logits_argmax(const float *logits, size_t n)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return best;
+}
+
+double
+logits_logprob(const float *logits, size_t n, size_t i)
+{
+    return (double)logits[i] - logsumexp_f32(logits, n);
+}
+
+struct score_ctx {
+    const int32_t *targets;
+    struct token_score *out;
+    size_t vocab;
+};
+
+static void
+score_logits(void *ctx, size_t i, float *logits)
+{
+    const struct score_ctx *c = ctx;
+    size_t target = (size_t)c->targets[i];
+    struct token_score *out = &c->out[i];
+    float zero = 0.0f;
+
+    /* x * 0 is 0 for every finite x */
+    for (size_t j = 0; j < c->vocab; j++)
+        zero += logits[j] * 0.0f;
+    out->finite = zero == 0.0f;
+    out->logprob = logits_logprob(logits, c->vocab, target);
+    out->greedy = logits_argmax(logits, c->vocab) == target;
+}
+
+int
+session_score(struct session *s, const int32_t *ids, size_t n,
+    const int32_t *targets, struct token_score *out, struct err *e)
+{
+    struct score_ctx c = { targets, out, s->m->c.vocab };
+    bool *want = mem_calloc(n, sizeof *want);
+    int code = 0;
+
+    for (size_t i = 0; i < n && code == 0; i++) {
+        want[i] = targets[i] != -1;
+        if (want[i])
+            code = model_check_ids(s->m, &targets[i], 1, e);
+    }
+    if (code == 0)
+        code = session_each(s, ids, n, want, score_logits, &c, e);
+    free(want);
+    return code;
+}

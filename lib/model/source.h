@@ -1,0 +1,20 @@
+/*
+ * source.h - parts of a checkpoint folder, opened and checked against their
+ * fingerprints
+ */
+#ifndef QUERN_MODEL_SOURCE_H
+#define QUERN_MODEL_SOURCE_H
+
+#include "lib/base/err.h"
+#include "lib/format/fingerprint.h"
+#include "lib/text/tokenizer.h"
+
+/*
+ * source_tokenizer - the tokenizer of a folder, its files being those that `f`
+ * (kind "tokenizer") names: compared before and after they are read
+ * On error *t is NULL. Free with tokenizer_free.
+ */
+int source_tokenizer(struct tokenizer **t, const struct fingerprint *f,
+    const char *dir, struct err *e);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * weights.h - a model's matrices and vectors, by role, wherever they lie
+ * Internal to lib/model.
+ */
+#ifndef QUERN_MODEL_WEIGHTS_H
+#define QUERN_MODEL_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/qtype.h"
+#include "lib/base/err.h"
+#include "lib/base/pool.h"
+#include "lib/model/arch.h"
+
+/* A tensor as it is stored in a mapped file; rows dense. */
+struct stored {
+    const void *data; /* any alignment; borrowed from the mapping */
+    enum qtype type;
+    uint64_t rows, cols;
+    const char *path, *name; /* for messages; borrowed */
+};
+
+/* How a matrix multiplies. */
+enum matrix_kind {
+    MATRIX_FLOAT,  /* float32 in memory (`f`) or aligned in the mapping */
+    MATRIX_WIDEN,  /* F32, F16, BF16 made float32 a few rows at a time */
+    MATRIX_PACKED, /* blocks, straight from the mapping */
+};
+
+struct matrix {
+    enum matrix_kind kind;
+    struct stored at;
+    const float *f;    /* MATRIX_FLOAT: [rows][cols] */
+    float *owned;      /* what `f` was converted into, or NULL */
+    const float *bias; /* [rows] or NULL */
+};
+
+/* One decoder layer. Vectors and biases are owned. */
+struct block {
+    float *attn_norm, *ffn_norm; /* [hidden] */
+    struct matrix m[ROLE_COUNT]; /* by role; those that are matrices */
+    float *bias[ROLE_COUNT];     /* owned; NULL where there is none */
+};
+
+/*
+ * stored_to_f32 - rows [row0, row0 + rows) as float32
+ * NaN and infinity are errors that name row and column; dst is filled.
+ */
+int stored_to_f32(float *dst, const struct stored *t, uint64_t row0,
+    uint64_t rows, struct pool *pool, struct err *e);
+/* The same without looking for NaN: for a few rows in a hot loop. */
+void stored_widen(float *dst, const struct stored *t, uint64_t row0,
+    uint64_t rows);
+
+/* Bytes of the tensor as stored. */
+uint64_t stored_bytes(const struct stored *t);
+
+/*
+ * matrix_init - decide how to multiply
+ * With `convert` an F32, F16 or BF16 tensor, and with `force` any tensor, is
+ * made float32 in memory now.
+ */
+int matrix_init(struct matrix *m, const struct stored *t, bool convert,
+    bool force, struct pool *pool, struct err *e);
+void matrix_release(struct matrix *m);
+
+void block_release(struct block *b);
+
+#endif
