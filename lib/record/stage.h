@@ -24,16 +24,29 @@
  * ROLE is a plain name (path_is_plain). The record holds roles and parameters
  * only, never paths, so a moved checkout keeps its records valid.
  *
- * Life of a step:
- *   stage_open   parses; starts the launcher if QUERN_LAUNCHER asks for one;
- *                opens the key and every input and hashes them
- *   stage_current  true: outputs already carry a valid record for this program,
- *                these arguments and these input digests: nothing to do
- *   stage_lock   heavy steps share the machine, benchmark has it alone
- *   ... compute, stage_out / stage_put ...
- *   stage_commit   commits what is still open, writes link and envelope last
- *   stage_close
- * stage_main does all of that around a step's own function.
+ * ROLE and NAME patterns that a step declares may hold `*`, which stands for
+ * any characters.
+ *
+ * Life of a step, all of it in stage_main:
+ *   parse      arguments are checked against what the step declares
+ *   key        opened and checked now, not after an hour
+ *   lock       DIR/state/STAGE.lock: two ninjas do not do one stage twice
+ *   current?   outputs that carry a valid record of this key for this program,
+ *              these arguments and these input digests: nothing to do
+ *   launch     a heavy step hands itself to QUERN_LAUNCHER, if that is set
+ *   prepare    the step's own hook, see below
+ *   inputs     opened and hashed from the descriptors the step will read
+ *   lock       DIR/state/machine.lock: heavy steps share it, benchmark has it
+ *              alone
+ *   run        compute, stage_out, stage_put ...
+ *   commit     what is still open is committed, inputs must not have moved;
+ *              then link, then envelope
+ *
+ * Environment: QUERN_LAUNCHER (words for a shell, e.g. `srun -Q -n1
+ * --mem=$QUERN_MEM -c $QUERN_CORES`; the step and its arguments follow),
+ * QUERN_MEM and QUERN_CORES (else what the step declares), QUERN_STAGE (set for
+ * the launcher), QUERN_LAUNCHED (set on the far side). None of them reaches an
+ * output or a record.
  */
 #ifndef QUERN_RECORD_STAGE_H
 #define QUERN_RECORD_STAGE_H
@@ -74,15 +87,22 @@ struct stage_spec {
     const char *purpose; /* one line for -h */
     const char *const *params; /* allowed --set names, NULL-terminated;
                                 * "type.*" allows any name with that prefix,
-                                * a leading '!' makes the parameter required */
-    const char *const *ins;  /* allowed roles, same rules, for -h and checks */
+                                * a leading '!' makes the parameter required
+                                * (of a pattern: at least one); NULL: none */
+    const char *const *ins;  /* allowed roles, same rules; NULL: none */
     const char *const *srcs;
     const char *const *dsts;
     const char *const *outs;
-    bool blas;   /* pin OpenBLAS's core type (gemm_pin) before anything */
+    /*
+     * Called once before inputs are opened, or NULL. Steps that multiply through
+     * OpenBLAS set it to gemm_pin, which may start the program again with
+     * `argv`. Not 0: the step cannot run here (stage_main reports that).
+     */
+    int (*prepare)(char **argv);
+    unsigned mem_mib, cores; /* for the launcher; 0: 2048 and 1 */
     bool heavy;  /* takes the machine lock shared; goes through the launcher */
     bool alone;  /* takes the machine lock alone */
-    bool always; /* a probe: stage_current never answers for it */
+    bool always; /* a probe: it looks again each time */
 };
 
 struct stage {
@@ -98,7 +118,8 @@ struct stage {
     struct progress progress;
     json_t *answers; /* measured values that stand beside the items; owned:
                       * {"item id": {"verdict": "PASS", "figure": "..."}} */
-    struct stage_private *priv; /* key, lock; owned */
+    json_t *notes; /* {"name": "text"}: what else the record shall say; owned */
+    struct stage_private *priv; /* key, locks, earlier record; owned */
 };
 
 /* Parameters: declared ones only. NULL / error text names the parameter. */
@@ -107,6 +128,10 @@ int stage_param_int(const struct stage *s, const char *name, int64_t min,
     int64_t max, int64_t *out, struct err *e);
 int stage_param_real(const struct stage *s, const char *name, double min,
     double max, double *out, struct err *e);
+
+struct signer;
+/* The owner's key, for a step that signs more than its record (release). */
+const struct signer *stage_signer(const struct stage *s);
 
 /* By exact role, or NULL. */
 const struct stage_file *stage_in(const struct stage *s, const char *role);
@@ -136,6 +161,17 @@ int stage_out_done(struct stage *s, const char *role,
 /* A measured value beside an item: goes into the record and the reports. */
 void stage_answer(struct stage *s, const char *item, const char *verdict,
     const char *figure_fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* A string beside the answers, e.g. ("openblas", "0.3.21 Haswell, 1 thread"). */
+void stage_note(struct stage *s, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Begins a part of the work that people can watch: (s, "layers", "layer", 32).
+ * Go on with progress_add(&s->progress, n). `what` and `unit` are borrowed.
+ */
+void stage_progress(struct stage *s, const char *what, const char *unit,
+    uint64_t total);
 
 /*
  * stage_main - the whole life of a step; returns the exit status
