@@ -16,7 +16,7 @@
 #include "lib/format/gguf.h"
 
 enum {
-    MODEL_MAX_LAYERS = 1024,
+    MODEL_MAX_LAYERS = 16384,
     MODEL_MAX_HIDDEN = 65536,  /* hidden size, and heads * head size */
     MODEL_MAX_FFN = 1 << 20,   /* intermediate size */
     MODEL_MAX_HEADS = 1024,

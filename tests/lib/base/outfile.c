@@ -1,0 +1,419 @@
+/* Tests of lib/base/outfile.c and cleanup.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lib/base/file.h"
+#include "lib/base/mem.h"
+#include "tests/lib/base/scratch.h"
+
+enum { SKIPPED = 77 };
+
+static char dir[64], target[80];
+
+/* A fresh folder for each test. */
+static int
+setup(void **state)
+{
+    (void)state;
+    scratch_make(dir);
+    snprintf(target, sizeof target, "%s/out", dir);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    scratch_remove(dir);
+    return 0;
+}
+
+static void
+must_write(const char *text)
+{
+    struct err e = { 0 };
+
+    assert_int_equal(file_write(target, text, strlen(text), &e), 0);
+}
+
+static void
+expect_text(const char *text)
+{
+    struct err e = { 0 };
+    struct blob b;
+
+    assert_int_equal(blob_read(&b, target, 1 << 24, &e), 0);
+    assert_string_equal(b.p, text);
+    blob_release(&b);
+}
+
+/* Runs fn in a child and returns its wait status. */
+static int
+in_child(void (*fn)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        fn();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void
+files_appear_whole(void **state)
+{
+    /* A committed file has the bytes, the digest, and no company. */
+    char deep[96];
+    struct err e = { 0 };
+    struct outfile o;
+    struct digest d = digest_of("hello 42\0\0\0", 11);
+    struct stat st;
+
+    (void)state;
+    snprintf(deep, sizeof deep, "%s/a/b/out", dir);
+    assert_int_equal(outfile_create(&o, deep, &e), 0);
+    outfile_write(&o, "hello ", 6);
+    outfile_printf(&o, "%d", 42);
+    outfile_pad(&o, 11);
+    outfile_pad(&o, 11);
+    assert_false(file_exists(deep));
+    assert_int_equal(outfile_commit(&o, &e), 0);
+    assert_true(o.changed);
+    assert_int_equal(o.bytes, 11);
+    assert_true(digest_equal(&o.digest, &d));
+    outfile_release(&o);
+    assert_int_equal(stat(deep, &st), 0);
+    assert_int_equal(st.st_size, 11);
+    *strrchr(deep, '/') = '\0';
+    assert_int_equal(scratch_count(deep), 1);
+}
+
+static void
+equal_bytes_keep_the_old_file(void **state)
+{
+    /* The same bytes again leave file and time alone; others replace it. */
+    struct stat before, after;
+    struct err e = { 0 };
+    struct outfile o;
+
+    (void)state;
+    must_write("same");
+    assert_int_equal(stat(target, &before), 0);
+    usleep(20000);
+    assert_int_equal(outfile_create(&o, target, &e), 0);
+    outfile_write(&o, "same", 4);
+    assert_int_equal(outfile_commit(&o, &e), 0);
+    assert_false(o.changed);
+    assert_int_equal(stat(target, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    assert_memory_equal(&before.st_mtim, &after.st_mtim,
+        sizeof before.st_mtim);
+    must_write("diff");
+    expect_text("diff");
+    assert_int_equal(scratch_count(dir), 1);
+}
+
+static void
+what_is_not_committed_goes(void **state)
+{
+    /* Release without commit leaves the old bytes and nothing else. */
+    struct err e = { 0 };
+    struct outfile o;
+
+    (void)state;
+    must_write("old");
+    assert_int_equal(outfile_create(&o, target, &e), 0);
+    outfile_write(&o, "new", 3);
+    outfile_release(&o);
+    outfile_release(&o);
+    expect_text("old");
+    assert_int_equal(scratch_count(dir), 1);
+}
+
+static void
+die_while_writing(void)
+{
+    struct err e = { 0 };
+    struct outfile o;
+
+    if (outfile_create(&o, target, &e) != 0)
+        _exit(1);
+    for (int i = 0; i < 10000; i++)
+        outfile_write(&o, "new bytes", 9);
+    raise(SIGKILL);
+}
+
+static void
+a_kill_leaves_the_old_file(void **state)
+{
+    /* After kill -9 the old file is whole; the next writer sweeps up. */
+    (void)state;
+    must_write("old");
+    assert_true(WIFSIGNALED(in_child(die_while_writing)));
+    expect_text("old");
+    assert_int_equal(scratch_count(dir), 2);
+    must_write("next");
+    expect_text("next");
+    assert_int_equal(scratch_count(dir), 1);
+}
+
+static void
+be_terminated(void)
+{
+    struct err e = { 0 };
+    struct outfile o;
+
+    file_catch_signals();
+    if (outfile_create(&o, target, &e) != 0)
+        _exit(1);
+    outfile_write(&o, "new", 3);
+    raise(SIGTERM);
+}
+
+static void
+exit_early(void)
+{
+    struct err e = { 0 };
+    struct outfile o;
+
+    if (outfile_create(&o, target, &e) != 0)
+        _exit(1);
+    exit(0);
+}
+
+static void
+signals_and_exit_clean_up(void **state)
+{
+    /* SIGTERM and exit() take the temporary along; the signal still kills. */
+    int status;
+
+    (void)state;
+    status = in_child(be_terminated);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    assert_int_equal(scratch_count(dir), 0);
+    assert_int_equal(in_child(exit_early), 0);
+    assert_int_equal(scratch_count(dir), 0);
+}
+
+static void
+write_in_child(void)
+{
+    struct err e = { 0 };
+
+    _exit(file_write(target, "child", 5, &e));
+}
+
+static void
+a_living_writer_is_left_alone(void **state)
+{
+    /* Two writers of one file: each finishes, the last one wins. */
+    struct err e = { 0 };
+    struct outfile o, second;
+
+    (void)state;
+    assert_int_equal(outfile_create(&o, target, &e), 0);
+    outfile_write(&o, "parent", 6);
+    assert_int_equal(in_child(write_in_child), 0);
+    expect_text("child");
+    assert_int_equal(outfile_create(&second, target, &e), 0);
+    outfile_release(&second);
+    assert_int_equal(outfile_commit(&o, &e), 0);
+    expect_text("parent");
+    assert_int_equal(scratch_count(dir), 1);
+}
+
+/* Writes 40,000 bytes in odd pieces; the error's code. */
+static int
+write_much(struct err *e)
+{
+    struct outfile o;
+    char piece[777];
+
+    memset(piece, 'n', sizeof piece);
+    if (outfile_create(&o, target, e) != 0)
+        return e->code;
+    for (int i = 0; i < 40000 / 777; i++)
+        outfile_write(&o, piece, sizeof piece);
+    return outfile_commit(&o, e);
+}
+
+static void
+meet_the_size_limit(void)
+{
+    /* Every 1,500th byte in turn is the one that cannot be written. */
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t limit = 0; limit < 39000; limit += 1500) {
+        struct rlimit r = { limit, RLIM_INFINITY };
+        struct err e = { 0 };
+
+        if (setrlimit(RLIMIT_FSIZE, &r) != 0 || write_much(&e) != ERR_WORK ||
+            strstr(e.text, "/out: cannot write: File too large; ") == NULL)
+            _exit(1);
+        if (scratch_count(dir) != 1)
+            _exit(2);
+    }
+}
+
+static void
+any_failing_write_is_reported(void **state)
+{
+    /* Whichever write fails: one error, the old bytes, nothing left over. */
+    (void)state;
+    must_write("old");
+    assert_int_equal(in_child(meet_the_size_limit), 0);
+    expect_text("old");
+}
+
+static void
+fill_a_small_disk(void)
+{
+    struct err e = { 0 };
+    int code;
+
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", dir, "tmpfs", 0, "size=16k") != 0)
+        _exit(SKIPPED);
+    if (file_write(target, "old", 3, &e) != 0)
+        _exit(1);
+    code = write_much(&e);
+    if (code != ERR_WORK || strstr(e.text,
+        "No space left on device; free some space and run it again") == NULL)
+        _exit(2);
+    expect_text("old");
+    _exit(scratch_count(dir) == 1 ? 0 : 3);
+}
+
+static void
+a_full_disk_is_reported(void **state)
+{
+    /* A full disk: one error, the old bytes, nothing left over. */
+    int status = in_child(fill_a_small_disk);
+
+    (void)state;
+    if (WEXITSTATUS(status) == SKIPPED)
+        skip();
+    assert_int_equal(status, 0);
+}
+
+static void
+write_as_somebody_else(void)
+{
+    struct err e = { 0 };
+
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        _exit(SKIPPED);
+    if (file_write(target, "new", 3, &e) != ERR_WORK)
+        _exit(1);
+    _exit(strstr(e.text, "/out: cannot make a temporary file beside it: "
+        "Permission denied; check the permissions") == NULL);
+}
+
+static void
+a_read_only_folder_is_reported(void **state)
+{
+    /* Who may not write in the folder gets one error; the file stays. */
+    int status;
+
+    (void)state;
+    must_write("old");
+    assert_int_equal(chmod(dir, 0555), 0);
+    status = in_child(write_as_somebody_else);
+    assert_int_equal(chmod(dir, 0755), 0);
+    if (WEXITSTATUS(status) == SKIPPED)
+        skip();
+    assert_int_equal(status, 0);
+    expect_text("old");
+    assert_int_equal(scratch_count(dir), 1);
+}
+
+static void
+secrets_are_private(void **state)
+{
+    /* Mode 0600 holds, also when the same bytes lay there for everybody. */
+    struct err e = { 0 };
+    struct outfile o;
+    struct stat st;
+
+    (void)state;
+    must_write("secret");
+    assert_int_equal(outfile_create_mode(&o, target, 0600, &e), 0);
+    outfile_write(&o, "secret", 6);
+    assert_int_equal(outfile_commit(&o, &e), 0);
+    assert_int_equal(stat(target, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void
+links_are_replaced(void **state)
+{
+    /* A symbolic link under the target's name is replaced, not followed. */
+    char other[96];
+    struct stat st;
+
+    (void)state;
+    snprintf(other, sizeof other, "%s/other", dir);
+    assert_int_equal(symlink(other, target), 0);
+    must_write("x");
+    assert_int_equal(lstat(target, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    assert_false(file_exists(other));
+}
+
+static void
+long_names_work(void **state)
+{
+    /* A name of 255 bytes can be written; the temporary's is shorter. */
+    char path[400];
+    struct err e = { 0 };
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/", dir);
+    memset(path + strlen(dir) + 1, 'n', 255);
+    path[strlen(dir) + 1 + 255] = '\0';
+    assert_int_equal(file_write(path, "x", 1, &e), 0);
+    assert_true(file_exists(path));
+    assert_int_equal(file_write("/tmp/", "x", 1, &e), ERR_WORK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+        TEST(files_appear_whole),
+        TEST(equal_bytes_keep_the_old_file),
+        TEST(what_is_not_committed_goes),
+        TEST(a_kill_leaves_the_old_file),
+        TEST(signals_and_exit_clean_up),
+        TEST(a_living_writer_is_left_alone),
+        TEST(any_failing_write_is_reported),
+        TEST(a_full_disk_is_reported),
+        TEST(a_read_only_folder_is_reported),
+        TEST(secrets_are_private),
+        TEST(links_are_replaced),
+        TEST(long_names_work),
+#undef TEST
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("lib/base/outfile", tests, NULL,
+        NULL);
+}
