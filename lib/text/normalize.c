@@ -1,0 +1,324 @@
+#include "lib/text/normalize.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/text/utf8.h"
+
+enum { SEQUENCE_DEPTH_MOST = 8 };
+
+static struct normalize_step *
+add_step(struct normalizer *z, enum normalize_kind kind, const char *path,
+    struct err *e)
+{
+    if (z->n == NORMALIZE_STEPS_MOST) {
+        err_set(e, ERR_WORK,
+            "%s: normalizer: more than %d steps; quern cannot read this "
+            "tokenizer",
+            path, NORMALIZE_STEPS_MOST);
+        return NULL;
+    }
+    z->step[z->n] = (struct normalize_step){ .kind = kind };
+    return &z->step[z->n++];
+}
+
+int
+normalizer_add(struct normalizer *z, const char *from, const char *to,
+    const char *path, struct err *e)
+{
+    struct normalize_step *st = add_step(z,
+        from == NULL ? NORMALIZE_PREPEND : NORMALIZE_REPLACE, path, e);
+
+    if (st == NULL)
+        return e->code;
+    if (from != NULL) {
+        st->pattern = mem_strdup(from);
+        st->pattern_len = strlen(from);
+    }
+    st->content = mem_strdup(to);
+    st->content_len = strlen(to);
+    return 0;
+}
+
+static int
+read_replace(struct normalizer *z, const json_t *j, const char *path,
+    struct err *e)
+{
+    const json_t *pattern = json_get_object(j, "pattern", path, e);
+    const char *content = json_get_str(j, "content", path, e);
+    const json_t *regex = json_object_get(pattern, "Regex");
+    const json_t *text = json_object_get(pattern, "String");
+    struct normalize_step *st;
+
+    if (e->code != 0)
+        return e->code;
+    if (json_is_string(text) && json_string_length(text) > 0)
+        return normalizer_add(z, json_string_value(text), content, path, e);
+    if (!json_is_string(regex))
+        return err_set(e, ERR_WORK,
+            "%s: normalizer: Replace needs a pattern with Regex or a "
+            "non-empty String; repair the file",
+            path);
+    if (strchr(content, '$') != NULL)
+        return err_set(e, ERR_WORK,
+            "%s: normalizer: Replace by '%.60s': groups are not implemented; "
+            "quern cannot read this tokenizer",
+            path, content);
+    if ((st = add_step(z, NORMALIZE_REPLACE, path, e)) == NULL)
+        return e->code;
+    st->content = mem_strdup(content);
+    st->content_len = strlen(content);
+    st->regex = regex_new(json_string_value(regex), path, e);
+    return e->code;
+}
+
+static int
+read_any(struct normalizer *z, const json_t *j, int depth, const char *path,
+    struct err *e)
+{
+    static const struct {
+        const char *name;
+        enum normalize_kind kind;
+    } plain[] = {
+        { "NFC", NORMALIZE_NFC },
+        { "NFD", NORMALIZE_NFD },
+        { "NFKC", NORMALIZE_NFKC },
+        { "NFKD", NORMALIZE_NFKD },
+        { "Lowercase", NORMALIZE_LOWERCASE },
+        { "Strip", NORMALIZE_STRIP },
+    };
+    const char *type = json_get_str(j, "type", path, e);
+    struct normalize_step *st;
+
+    if (type == NULL)
+        return e->code;
+    for (size_t i = 0; i < countof(plain); i++) {
+        if (strcmp(type, plain[i].name) != 0)
+            continue;
+        if ((st = add_step(z, plain[i].kind, path, e)) != NULL) {
+            st->left = !json_is_false(json_object_get(j, "strip_left"));
+            st->right = !json_is_false(json_object_get(j, "strip_right"));
+        }
+        return e->code;
+    }
+    if (strcmp(type, "Replace") == 0)
+        return read_replace(z, j, path, e);
+    if (strcmp(type, "Prepend") == 0) {
+        const char *prepend = json_get_str(j, "prepend", path, e);
+
+        return prepend == NULL ? e->code
+                               : normalizer_add(z, NULL, prepend, path, e);
+    }
+    if (strcmp(type, "Sequence") == 0 && depth < SEQUENCE_DEPTH_MOST) {
+        const json_t *list = json_get_array(j, "normalizers", path, e);
+        const json_t *each;
+        size_t i;
+
+        json_array_foreach(list, i, each) {
+            if (read_any(z, each, depth + 1, path, e) != 0)
+                break;
+        }
+        return e->code;
+    }
+    return err_set(e, ERR_WORK,
+        "%s: normalizer '%.60s' is not implemented; quern knows NFC, NFD, "
+        "NFKC, NFKD, Lowercase, Strip, Prepend, Replace and Sequence",
+        path, type);
+}
+
+int
+normalizer_init(struct normalizer *z, const json_t *j, struct chars *chars,
+    const char *path, struct err *e)
+{
+    *z = (struct normalizer){ .chars = chars };
+    if (j != NULL && !json_is_null(j) && read_any(z, j, 0, path, e) != 0)
+        normalizer_release(z);
+    return e->code;
+}
+
+void
+normalizer_release(struct normalizer *z)
+{
+    for (size_t i = 0; i < z->n; i++) {
+        free(z->step[i].pattern);
+        free(z->step[i].content);
+        regex_free(z->step[i].regex);
+    }
+    str_release(&z->buf[0]);
+    str_release(&z->buf[1]);
+    *z = (struct normalizer){ 0 };
+}
+
+bool
+normalizer_is_nfc(const struct normalizer *z)
+{
+    return z->n == 0 || (z->n == 1 && z->step[0].kind == NORMALIZE_NFC);
+}
+
+/* Text that the form leaves alone: ASCII always, NFC by the inert class. */
+static bool
+is_normal(struct normalizer *z, enum normalize_kind kind, const char *s,
+    size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        if ((unsigned char)s[i] < 0x80)
+            i++;
+        else if (kind != NORMALIZE_NFC ||
+            (chars_get(z->chars, utf8_next(s, &i)) & CHAR_INERT) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int
+unicode_form(enum normalize_kind kind, const char *s, size_t n,
+    struct str *out, struct err *e)
+{
+    static const unsigned options[] = {
+        [NORMALIZE_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+        [NORMALIZE_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+        [NORMALIZE_NFKC] =
+            UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+        [NORMALIZE_NFKD] =
+            UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+    };
+    utf8proc_uint8_t *p = NULL;
+    utf8proc_ssize_t len = utf8proc_map((const utf8proc_uint8_t *)s,
+        (utf8proc_ssize_t)n, &p, (utf8proc_option_t)options[kind]);
+
+    if (len < 0)
+        return err_set(e, ERR_WORK, "text: cannot be normalized: %s",
+            utf8proc_errmsg(len));
+    str_addn(out, p, (size_t)len);
+    free(p);
+    return 0;
+}
+
+/* Each character by itself, as Rust's char::to_lowercase. */
+static void
+lowercase(const char *s, size_t n, struct str *out)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp = utf8_next(s, &i);
+
+        if (cp == 0x130) { /* the one character with two lower-case ones */
+            str_addn(out, "i\xcc\x87", 3);
+            continue;
+        }
+        utf8_add(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp));
+    }
+}
+
+static void
+strip(struct normalizer *z, const struct normalize_step *st, const char **s,
+    size_t *n)
+{
+    while (st->left && *n > 0) {
+        size_t size = 0;
+
+        if ((chars_get(z->chars, utf8_next(*s, &size)) & CHAR_SPACE) == 0)
+            break;
+        *s += size;
+        *n -= size;
+    }
+    while (st->right && *n > 0) {
+        size_t at = utf8_before(*s, *n), next = at;
+
+        if ((chars_get(z->chars, utf8_next(*s, &next)) & CHAR_SPACE) == 0)
+            break;
+        *n = at;
+    }
+}
+
+static int
+replace(const struct normalize_step *st, const char *s, size_t n,
+    struct str *out, struct err *e)
+{
+    size_t done = 0, from = 0;
+
+    while (from <= n) {
+        size_t start = 0, end = 0;
+        bool found;
+
+        if (st->regex != NULL) {
+            if (regex_find(st->regex, s, n, from, &found, &start, &end, e) != 0)
+                return e->code;
+        } else {
+            const char *hit = st->pattern_len == 1
+                ? memchr(s + from, st->pattern[0], n - from)
+                : memmem(s + from, n - from, st->pattern, st->pattern_len);
+
+            found = hit != NULL;
+            start = found ? (size_t)(hit - s) : n;
+            end = start + st->pattern_len;
+        }
+        if (!found)
+            break;
+        if (start == end && start == done && done > 0) {
+            if (start >= n)
+                break;
+            from = start + utf8_size(s[start]);
+            continue;
+        }
+        str_addn(out, s + done, start - done);
+        str_addn(out, st->content, st->content_len);
+        if (out->len > NORMALIZED_MOST)
+            return err_set(e, ERR_WORK,
+                "text: longer than %d bytes after normalization; cut it",
+                NORMALIZED_MOST);
+        done = end;
+        from = end;
+        if (start == end) {
+            if (end >= n)
+                break;
+            from = end + utf8_size(s[end]);
+        }
+    }
+    str_addn(out, s + done, n - done);
+    return 0;
+}
+
+int
+normalizer_run(struct normalizer *z, const char *s, size_t n,
+    const char **out, size_t *out_len, struct err *e)
+{
+    unsigned turn = 0;
+
+    for (size_t i = 0; i < z->n && n > 0; i++) {
+        const struct normalize_step *st = &z->step[i];
+        struct str *buf = &z->buf[turn];
+
+        if (st->kind == NORMALIZE_STRIP) {
+            strip(z, st, &s, &n);
+            continue;
+        }
+        if (st->kind <= NORMALIZE_NFKD && is_normal(z, st->kind, s, n))
+            continue;
+        str_clear(buf);
+        switch (st->kind) {
+        case NORMALIZE_LOWERCASE:
+            lowercase(s, n, buf);
+            break;
+        case NORMALIZE_PREPEND:
+            str_addn(buf, st->content, st->content_len);
+            str_addn(buf, s, n);
+            break;
+        case NORMALIZE_REPLACE:
+            if (replace(st, s, n, buf, e) != 0)
+                return e->code;
+            break;
+        default:
+            if (unicode_form(st->kind, s, n, buf, e) != 0)
+                return e->code;
+        }
+        s = str_get(buf);
+        n = buf->len;
+        turn ^= 1;
+    }
+    *out = s;
+    *out_len = n;
+    return 0;
+}
