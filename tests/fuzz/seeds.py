@@ -177,11 +177,61 @@ def checkpoint_cases():
                                     index: b'{"weight_map":{"a":1}}'})
 
 
+def f32(*values):
+    return struct.pack("<%df" % len(values), *values)
+
+
+def legacy(entries, trailer=b"", n=None):
+    data = struct.pack("<i", len(entries) if n is None else n)
+    for name, calls, values in entries:
+        data += struct.pack("<i", len(name)) + name.encode()
+        data += struct.pack("<ii", calls, len(values)) + f32(*values)
+    return data + trailer
+
+
+def imatrix_cases():
+    keys = [key("general.type", 8, string("imatrix")),
+            key("imatrix.datasets", 9, array(8, [string("d.txt")])),
+            key("imatrix.chunk_count", 4, struct.pack("<I", 3)),
+            key("imatrix.chunk_size", 4, struct.pack("<I", 512))]
+    pair = [info("a.in_sum2", [8, 2], 0, 0), info("a.counts", [1, 2], 0, 64)]
+    data = f32(*range(16)) + f32(4, 0) + bytes(24)
+    yield "gguf", gguf(keys, pair, data)
+    yield "gguf-no-keys", gguf([], pair, data)
+    yield "gguf-model", gguf([key("general.type", 8, string("model"))])
+    yield "gguf-no-entry", gguf(keys)
+    yield "gguf-no-counts", gguf(keys, pair[:1], bytes(64))
+    yield "gguf-few-counts", gguf(
+        keys, [pair[0], info("a.counts", [1], 0, 64)], bytes(96))
+    yield "gguf-f16", gguf(keys, [info("a.in_sum2", [8], 1, 0),
+                                  info("a.counts", [1], 0, 32)], bytes(64))
+    yield "gguf-nan", gguf(keys, pair, f32(*[float("nan")] * 16) + data[64:])
+    yield "gguf-negative", gguf(keys, pair, f32(*[-1.0] * 16) + data[64:])
+    yield "gguf-part-count", gguf(keys, pair, data[:64] + f32(0.5, 1e-30) +
+                                  bytes(24))
+    yield "gguf-bad-datasets", gguf(
+        [key("imatrix.datasets", 4, struct.pack("<I", 1))], pair, data)
+    entry = [("blk.0.attn_q.weight", 3, [1, 2, 3, 4])]
+    yield "legacy", legacy(entry, struct.pack("<ii", 9, 5) + b"d.txt")
+    yield "legacy-bare", legacy(entry)
+    yield "legacy-chunks-only", legacy(entry, struct.pack("<i", 9))
+    yield "legacy-cut", legacy(entry)[:-1]
+    yield "legacy-cut-trailer", legacy(entry, struct.pack("<ii", 9, 99))
+    yield "legacy-duplicate", legacy(entry + entry)
+    yield "legacy-huge-count", legacy(entry, n=2**20)
+    yield "legacy-negative-count", legacy(entry, n=-1)
+    yield "legacy-zero-values", legacy([("a", 1, [])])
+    yield "legacy-infinity", legacy([("a", 1, [float("inf")])])
+    yield "legacy-nul", legacy([("a\0b", 1, [1, 2])])
+    yield "empty-file", b""
+
+
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else "tests/data/fuzz"
     for parser, cases in (("safetensors", safetensors_cases()),
                           ("gguf", gguf_cases()),
-                          ("checkpoint", checkpoint_cases())):
+                          ("checkpoint", checkpoint_cases()),
+                          ("imatrix", imatrix_cases())):
         os.makedirs(os.path.join(top, parser), exist_ok=True)
         for name, data in cases:
             with open(os.path.join(top, parser, name), "wb") as f:
