@@ -1,0 +1,69 @@
+/*
+ * statistics.h - how large the inputs of matrices are, column by column
+ *
+ * Over all tokens t of the calibration windows, for input column j:
+ *
+ *   mean2[j]   = mean of x[t][j]^2   (llama.cpp's importance matrix)
+ *   absmean[j] = mean of |x[t][j]|   (AWQ's)
+ *   absmax[j]  = largest |x[t][j]|
+ *
+ * Sums are doubles, taken token after token; threads split columns, so the
+ * bytes of a file do not depend on their number. A file holds one layer: F32
+ * tensors `ROLE.mean2`, `ROLE.absmean`, `ROLE.absmax` of shape [columns] for
+ * each input role (qkv, o, gate_up, down; the head's file: output), and the
+ * number of tokens as metadata `tokens`.
+ */
+#ifndef QUERN_MODEL_STATISTICS_H
+#define QUERN_MODEL_STATISTICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/err.h"
+#include "lib/base/hash.h"
+#include "lib/base/pool.h"
+#include "lib/format/safetensors.h"
+#include "lib/model/arch.h"
+
+struct column_sums {
+    size_t cols;           /* 0: nothing was added */
+    uint64_t tokens;
+    double *square, *size; /* [cols]: sums of x^2 and |x|; owned */
+    float *top;            /* [cols]: largest |x|; owned */
+};
+
+/* One layer's, or the head's; a zeroed struct is empty. */
+struct statistics {
+    struct column_sums in[IN_COUNT];
+};
+
+/* x [n][cols] dense: inputs of the matrices that read `in`. */
+void statistics_add(struct statistics *s, enum input_role in, const float *x,
+    size_t n, size_t cols, struct pool *pool);
+void statistics_release(struct statistics *s);
+/*
+ * statistics_write - what was added, as a file; it appears whole
+ * Errors: NaN or infinity among the inputs (role and column are named).
+ */
+int statistics_write(const struct statistics *s, const char *path,
+    struct digest *digest, uint64_t *bytes, struct err *e);
+
+struct statistics_file {
+    struct safetensors st;
+    uint64_t tokens;
+};
+
+/* One input role's columns; pointers into the mapped file. */
+struct columns {
+    size_t cols;
+    const float *mean2, *absmean, *absmax;
+};
+
+int statistics_open(struct statistics_file *f, const char *path,
+    struct err *e);
+void statistics_close(struct statistics_file *f); /* twice is fine */
+/* Errors: no such role in the file, another number of columns. */
+int statistics_columns(const struct statistics_file *f, enum input_role in,
+    size_t cols, struct columns *out, struct err *e);
+
+#endif
