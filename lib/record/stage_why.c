@@ -84,12 +84,44 @@ key_length(const char *arg, int kind)
     return end != NULL ? (size_t)(end - arg) : strlen(arg);
 }
 
+/* By kind, then by bytes: the order that every record's arguments are in. */
+static int
+compare_args(const char *a, const char *b)
+{
+    int x = record_kind(a), y = record_kind(b);
+
+    return x != y ? x - y : strcmp(a, b);
+}
+
+static const char *
+same_argument(const struct record *r, const char *arg)
+{
+    size_t low = 0, high = r->n_args;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_args(arg, r->args[middle]);
+
+        if (order == 0)
+            return r->args[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
 /* The argument of `r` that sets the same thing as `arg`, or NULL. */
 static const char *
 counterpart(const struct record *r, const char *arg)
 {
-    size_t n = key_length(arg, record_kind(arg));
+    int kind = record_kind(arg);
+    size_t n = key_length(arg, kind);
+    bool valued = kind < 3 || kind == 8;
 
+    if (!valued) /* roles and items, of which there may be very many */
+        return same_argument(r, arg);
     for (size_t i = 0; i < r->n_args; i++)
         if (strncmp(r->args[i], arg, n) == 0 &&
             key_length(r->args[i], record_kind(r->args[i])) == n)
@@ -122,7 +154,6 @@ tell_argument(struct stage *s, const char *was, const char *is)
             is + n + 1);
 }
 
-/* Both lists are sorted by kind, but linear search is for small ones only. */
 static void
 compare_arguments(struct stage *s, const struct record *was,
     const struct record *is)
