@@ -6,48 +6,6 @@
 
 #include "lib/base/bytes.h"
 
-/* Types by their number in the file: ggml.h, enum ggml_type. */
-static const struct {
-    const char *name; /* NULL: no type, or one that ggml took out */
-    uint16_t block, bytes;
-} types[] = {
-    [0] = { "F32", 1, 4 },
-    [1] = { "F16", 1, 2 },
-    [2] = { "Q4_0", 32, 18 },
-    [3] = { "Q4_1", 32, 20 },
-    [6] = { "Q5_0", 32, 22 },
-    [7] = { "Q5_1", 32, 24 },
-    [8] = { "Q8_0", 32, 34 },
-    [9] = { "Q8_1", 32, 36 },
-    [10] = { "Q2_K", 256, 84 },
-    [11] = { "Q3_K", 256, 110 },
-    [12] = { "Q4_K", 256, 144 },
-    [13] = { "Q5_K", 256, 176 },
-    [14] = { "Q6_K", 256, 210 },
-    [15] = { "Q8_K", 256, 292 },
-    [16] = { "IQ2_XXS", 256, 66 },
-    [17] = { "IQ2_XS", 256, 74 },
-    [18] = { "IQ3_XXS", 256, 98 },
-    [19] = { "IQ1_S", 256, 50 },
-    [20] = { "IQ4_NL", 32, 18 },
-    [21] = { "IQ3_S", 256, 110 },
-    [22] = { "IQ2_S", 256, 82 },
-    [23] = { "IQ4_XS", 256, 136 },
-    [24] = { "I8", 1, 1 },
-    [25] = { "I16", 1, 2 },
-    [26] = { "I32", 1, 4 },
-    [27] = { "I64", 1, 8 },
-    [28] = { "F64", 1, 8 },
-    [29] = { "IQ1_M", 256, 56 },
-    [30] = { "BF16", 1, 2 },
-    [34] = { "TQ1_0", 256, 54 },
-    [35] = { "TQ2_0", 256, 66 },
-    [39] = { "MXFP4", 32, 17 },
-    [40] = { "NVFP4", 64, 36 },
-    [41] = { "Q1_0", 128, 18 },
-    [42] = { "Q2_0", 64, 18 },
-};
-
 static const uint8_t kind_bytes[GGUF_KIND_COUNT] = {
     [GGUF_U8] = 1,
     [GGUF_I8] = 1,
@@ -69,14 +27,6 @@ enum {
 };
 
 static const char cure[] = "fetch the file again";
-
-const char *
-gguf_type_name(uint32_t ggml_type)
-{
-    if (ggml_type >= countof(types) || types[ggml_type].name == NULL)
-        return "?";
-    return types[ggml_type].name;
-}
 
 /* Reading position; every read checks what is left. */
 struct cursor {
@@ -251,9 +201,10 @@ parse_kv(struct cursor *c, struct gguf_kv *kv)
 static int
 size_tensor(struct cursor *c, struct gguf_tensor *t)
 {
-    const uint64_t block = types[t->ggml_type].block;
+    unsigned block = 1, bytes = 0;
     uint64_t n = 1;
 
+    gguf_type_block(t->ggml_type, &block, &bytes); /* known: parse_tensor */
     for (unsigned i = 0; i < GGUF_MAX_DIMS; i++)
         if (t->dim[i] > INT64_MAX || __builtin_mul_overflow(n, t->dim[i], &n) ||
             n > INT64_MAX)
@@ -264,12 +215,11 @@ size_tensor(struct cursor *c, struct gguf_tensor *t)
         char what[128];
 
         snprintf(what, sizeof what, "rows of %" PRIu64
-            " values do not divide into blocks of %" PRIu64 " (%s); %s",
+            " values do not divide into blocks of %u (%s); %s",
             t->dim[0], block, gguf_type_name(t->ggml_type), cure);
         return fail(c, "tensor", t->name, what);
     }
-    if (__builtin_mul_overflow(n / block, (uint64_t)types[t->ggml_type].bytes,
-            &t->bytes))
+    if (__builtin_mul_overflow(n / block, (uint64_t)bytes, &t->bytes))
         return fail(c, "tensor", t->name,
             "its dimensions are negative or have no possible product; "
             "fetch the file again");
@@ -279,6 +229,8 @@ size_tensor(struct cursor *c, struct gguf_tensor *t)
 static int
 parse_tensor(struct cursor *c, struct gguf_tensor *t)
 {
+    unsigned block, bytes;
+
     t->name = take_name(c, GGUF_MAX_NAME, "tensor",
         "a tensor's name is longer than 63 bytes; fetch the file again");
     if (t->name == NULL)
@@ -294,7 +246,7 @@ parse_tensor(struct cursor *c, struct gguf_tensor *t)
     t->ggml_type = take_u32(c, "tensor", t->name);
     if (c->e->code)
         return c->e->code;
-    if (t->ggml_type >= countof(types) || types[t->ggml_type].name == NULL) {
+    if (!gguf_type_block(t->ggml_type, &block, &bytes)) {
         char what[80];
 
         snprintf(what, sizeof what, "its type %" PRIu32

@@ -88,6 +88,8 @@ struct gguf {
 /* Names for messages: "u32", "Q4_K"; "?" for a number that is none. */
 const char *gguf_kind_name(enum gguf_kind kind);
 const char *gguf_type_name(uint32_t ggml_type);
+/* Weights and bytes of one block of any type ggml knows; false: none such. */
+bool gguf_type_block(uint32_t ggml_type, unsigned *block, unsigned *bytes);
 
 /*
  * gguf_open - map a file and check everything up to the data
