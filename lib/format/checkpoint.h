@@ -22,8 +22,8 @@
 #include "lib/format/safetensors.h"
 
 enum {
-    CK_MAX_CONFIG = 16 << 20, /* bytes of config.json */
-    CK_MAX_INDEX = 256 << 20, /* bytes of the index */
+    CK_MAX_CONFIG = 1 << 20, /* bytes of config.json; usual: 1 to 20 KB */
+    CK_MAX_INDEX = 32 << 20, /* bytes of the index; about 100 a tensor */
     CK_MAX_SHARDS = 16384,
 };
 

@@ -66,7 +66,7 @@ struct gguf_tensor {
     const char *name;     /* in the arena */
     unsigned n_dims;      /* 0 to 4 */
     uint64_t dim[GGUF_MAX_DIMS]; /* fastest first; 1 from n_dims on */
-    enum qtype type;      /* QT_COUNT: a type that quern does not compute with */
+    enum qtype type;      /* QT_COUNT: a type quern does not compute with */
     uint32_t ggml_type;   /* as in the file; gguf_type_name() names it */
     uint64_t offset;      /* bytes from the start of the file */
     uint64_t bytes;

@@ -254,6 +254,24 @@ parse_header(struct safetensors *s, const json_t *root, uint64_t start,
     return check_tiling(s, start, e);
 }
 
+/*
+ * A parsed header takes memory by its values, and each value has a comma or a
+ * colon before it: their number bounds the memory before any is taken.
+ */
+static int
+check_marks(const char *path, const uint8_t *p, size_t n, struct err *e)
+{
+    size_t marks = 0;
+
+    for (size_t i = 0; i < n; i++)
+        marks += (size_t)(p[i] == ',') + (size_t)(p[i] == ':');
+    if (marks > ST_MAX_MARKS)
+        return err_set(e, ERR_WORK, "%s: the header has more than %d commas "
+            "and colons; give a safetensors file of fewer tensors", path,
+            (int)ST_MAX_MARKS);
+    return 0;
+}
+
 int
 safetensors_open(struct safetensors *s, const char *path, struct err *e)
 {
@@ -288,6 +306,8 @@ safetensors_open(struct safetensors *s, const char *path, struct err *e)
             "give a safetensors file", path);
         goto done;
     }
+    if (check_marks(path, s->map.p + 8, (size_t)len, e))
+        goto done;
     place = mem_printf("%s: header", path);
     root = json_parse((const char *)s->map.p + 8, (size_t)len, place, e);
     if (root != NULL)

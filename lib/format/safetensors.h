@@ -30,6 +30,8 @@
 enum {
     ST_MAX_RANK = 8,
     ST_MAX_HEADER = 100000000, /* bytes; the reference reader's limit */
+    ST_MAX_MARKS = 4000000,    /* ours: commas and colons in the header, about
+                                  10 a tensor; each may cost 100 bytes */
 };
 
 struct st_tensor {

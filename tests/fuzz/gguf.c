@@ -44,7 +44,8 @@ fuzz_one(const uint8_t *data, size_t size)
         fuzz_require(gguf_find(&g, t->name) == t, "it is found by name");
         fuzz_require(t->type == QT_COUNT || gguf_elements(t) == 0 ||
             t->bytes == qtype_row_bytes(t->type, (size_t)t->dim[0]) *
-                (gguf_elements(t) / t->dim[0]), "its dimensions give its bytes");
+                (gguf_elements(t) / t->dim[0]),
+            "its dimensions give its bytes");
     }
     gguf_close(&g);
     return 0;

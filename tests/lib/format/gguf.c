@@ -585,6 +585,24 @@ test_writer_refuses_wrong_calls(void **state)
     assert_false(file_exists(path));
 }
 
+static void
+test_types_agree_with_the_kernels(void **state)
+{
+    /* Every type that the kernels know has ggml's block size here. */
+    (void)state;
+    for (int t = 0; t < QT_COUNT; t++) {
+        const struct qtype_info *info = qtype_info((enum qtype)t);
+        unsigned block, bytes;
+
+        assert_true(gguf_type_block(info->ggml_id, &block, &bytes));
+        assert_string_equal(gguf_type_name(info->ggml_id), info->name);
+        assert_int_equal(block, info->block);
+        assert_int_equal(bytes, info->bytes);
+    }
+    assert_string_equal(gguf_type_name(4), "?");
+    assert_string_equal(gguf_type_name(UINT32_MAX), "?");
+}
+
 int
 main(void)
 {
@@ -599,6 +617,7 @@ main(void)
         cmocka_unit_test(test_getters_name_key_and_types),
         cmocka_unit_test(test_reads_back_what_it_wrote),
         cmocka_unit_test(test_golden_bytes),
+        cmocka_unit_test(test_types_agree_with_the_kernels),
         cmocka_unit_test(test_writer_refuses_wrong_calls),
     };
 

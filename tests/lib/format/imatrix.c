@@ -226,7 +226,8 @@ test_refuses_wrong_gguf(void **state)
 {
     /* A model, no entry, sums without counts, unlike sizes, NaN: refused. */
     static const char *const names[] = { "a.in_sum2", "a.counts" };
-    static const uint64_t cols[] = { 4, 1 }, mats[] = { 2, 2 }, one[] = { 2, 1 };
+    static const uint64_t cols[] = { 4, 1 }, mats[] = { 2, 2 };
+    static const uint64_t one[] = { 2, 1 };
     uint32_t quiet = 0x7fc00000;
     float nan;
 

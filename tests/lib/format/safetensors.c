@@ -152,7 +152,7 @@ test_refuses_sizes_that_disagree(void **state)
 static void
 test_refuses_wrong_json(void **state)
 {
-    /* A header of another form, with duplicates or unknown dtypes is refused. */
+    /* A header of another form, with duplicates or unknown dtypes: refused. */
     static const struct refusal r[] = {
         { "{\"a\":{" F32_2 ",\"data_offsets\":[0,8]},"
           "\"a\":{" F32_2 ",\"data_offsets\":[8,16]}}", 0, 16,
@@ -201,6 +201,27 @@ test_deep_json_is_refused(void **state)
     assert_int_equal(safetensors_open(&s, path, &e), ERR_WORK);
     assert_message(&e, path, ": header:1:2053: not JSON: maximum parsing depth "
         "reached near '['; repair it or write it again");
+    str_release(&h);
+}
+
+static void
+test_header_of_many_values_is_refused(void **state)
+{
+    /* A header that would take gigabytes as a tree is refused unparsed. */
+    const char *path = in_scratch("many.safetensors");
+    struct safetensors s = { 0 };
+    struct err e = { 0 };
+    struct str h = { 0 };
+
+    (void)state;
+    str_add(&h, "{\"a\":[0");
+    for (int i = 0; i < ST_MAX_MARKS; i++)
+        str_addn(&h, ",0", 2);
+    str_add(&h, "]}");
+    put_header(path, h.p, 0, 0);
+    assert_int_equal(safetensors_open(&s, path, &e), ERR_WORK);
+    assert_message(&e, path, ": the header has more than 4000000 commas and "
+        "colons; give a safetensors file of fewer tensors");
     str_release(&h);
 }
 
@@ -342,6 +363,7 @@ main(void)
         cmocka_unit_test(test_refuses_sizes_that_disagree),
         cmocka_unit_test(test_refuses_wrong_json),
         cmocka_unit_test(test_deep_json_is_refused),
+        cmocka_unit_test(test_header_of_many_values_is_refused),
         cmocka_unit_test(test_reads_odd_but_valid_files),
         cmocka_unit_test(test_reads_back_what_it_wrote),
         cmocka_unit_test(test_golden_bytes),
