@@ -116,21 +116,3 @@ holm(const double *p, size_t k, double alpha, unsigned char *reject)
         reject[best] = 1;
     }
 }
-
-double
-paired_macro_upper(const struct paired *p, size_t k, double z)
-{
-    double sum = 0.0, var = 0.0;
-
-    if (k == 0)
-        return 1.0;
-    for (size_t i = 0; i < k; i++) {
-        const double n = (double)p[i].n + 2.0;
-        const double b = (double)p[i].b + 0.5, c = (double)p[i].c + 0.5;
-        const double d = (b - c) / n;
-
-        sum += paired_drop(&p[i]);
-        var += ((b + c) / n - d * d) / n;
-    }
-    return sum / (double)k + z * sqrt(var) / (double)k;
-}

@@ -64,11 +64,4 @@ uint64_t paired_plan(double flips, double drop, double margin, double z_alpha,
  */
 void holm(const double *p, size_t k, double alpha, unsigned char *reject);
 
-/*
- * paired_macro_upper - bound on the mean drop of k suites that count alike
- *   mean d_k + z sqrt(sum v_k) / k,  v_k = (psi_k - d_k^2) / n_k
- * with 0.5 added to each of a suite's four cells.
- */
-double paired_macro_upper(const struct paired *p, size_t k, double z);
-
 #endif

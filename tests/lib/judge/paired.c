@@ -179,19 +179,6 @@ step_down(void **state)
     holm(p, 0, .05, r);
 }
 
-/* One suite's macro average is near the Wald bound of that suite. */
-static void
-macro(void **state)
-{
-    const struct paired p[] = { { 1000, 30, 20 }, { 1000, 30, 20 } };
-    const double z = normal_quantile(0.95);
-
-    (void)state;
-    assert_near(paired_macro_upper(p, 1, z), .01 + z * sqrt(.0499 / 1000),
-        2e-4);
-    assert_true(paired_macro_upper(p, 2, z) < paired_macro_upper(p, 1, z));
-}
-
 int
 main(void)
 {
@@ -203,7 +190,6 @@ main(void)
         cmocka_unit_test(planned_items),
         cmocka_unit_test(flawless),
         cmocka_unit_test(step_down),
-        cmocka_unit_test(macro),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
