@@ -42,6 +42,11 @@ void rmsnorm_f32(float *y, const float *x, const float *w, size_t n, float eps);
  */
 void softmax_f32(float *x, size_t n);
 /*
+ * log(x) of a normal x > 0; error below 2 ulp where |log x| > 0.1, absolute
+ * error below 2^-54 nearer to 1. Our own, as libm's bits depend on the processor.
+ */
+double log_f64(double x);
+/*
  * log of the sum of exp(x[i]), summed in double in ascending order; n > 0.
  * (Used for log-probabilities, where float sums over a vocabulary lose digits.)
  */

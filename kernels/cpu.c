@@ -1,0 +1,57 @@
+#include "kernels/cpu.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/ops.h"
+
+static const struct kernel_ops *_Atomic chosen;
+
+/* The table of that name, if this machine can run it. */
+static const struct kernel_ops *
+usable(const char *isa)
+{
+    if (strcmp(isa, "ref") == 0)
+        return &kernel_ops_ref;
+    return NULL;
+}
+
+/* Threads may race here: they all store the same answer. */
+const struct kernel_ops *
+kernel_ops(void)
+{
+    const struct kernel_ops *ops =
+        atomic_load_explicit(&chosen, memory_order_acquire);
+
+    if (!ops) {
+        const char *want = getenv("QUERN_ISA");
+
+        if (want)
+            ops = usable(want);
+        if (!ops)
+            ops = usable("avx2");
+        if (!ops)
+            ops = &kernel_ops_ref;
+        atomic_store_explicit(&chosen, ops, memory_order_release);
+    }
+    return ops;
+}
+
+const char *
+cpu_isa(void)
+{
+    return kernel_ops()->isa;
+}
+
+int
+cpu_force(const char *isa)
+{
+    const struct kernel_ops *ops = usable(isa);
+
+    if (!ops)
+        return -1;
+    atomic_store_explicit(&chosen, ops, memory_order_release);
+    return 0;
+}

@@ -1,0 +1,84 @@
+#include "kernels/gemm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cblas.h>
+
+/*
+ * Every call to OpenBLAS is for at most TILE_X rows of x and TILE_W rows of w,
+ * tiles beginning at multiples of these: a row always meets the same kernel.
+ */
+enum { TILE_X = 256, TILE_W = 256 };
+
+const char *
+gemm_pinned_core(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+        ? "Haswell" : "Nehalem";
+#elif defined(__aarch64__)
+    return "ARMV8";
+#else
+    return "generic";
+#endif
+}
+
+int
+gemm_pin(char **argv)
+{
+    const char *want = gemm_pinned_core();
+    const char *have = getenv("OPENBLAS_CORETYPE");
+
+    if (!have || strcmp(have, want) != 0) {
+        if (setenv("OPENBLAS_CORETYPE", want, 1) != 0 ||
+            setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0)
+            return -1;
+        execv("/proc/self/exe", argv);
+        return -1;
+    }
+    return strcmp(gemm_core_name(), want) == 0 ? 0 : -1;
+}
+
+const char *
+gemm_core_name(void)
+{
+    return openblas_get_corename();
+}
+
+const char *
+gemm_version(void)
+{
+    return openblas_get_config();
+}
+
+void
+gemm_init(void)
+{
+    openblas_set_num_threads(1);
+}
+
+static size_t
+tile_end(size_t i, size_t tile, size_t end)
+{
+    size_t next = (i / tile + 1) * tile;
+    return next < end ? next : end;
+}
+
+void
+gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+    const float *w, size_t row0, size_t row1, size_t cols)
+{
+    for (size_t r = row0, re; r < row1; r = re) {
+        re = tile_end(r, TILE_W, row1);
+        for (size_t a = 0, ae; a < n; a = ae) {
+            ae = tile_end(a, TILE_X, n);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
+                (blasint)(ae - a), (blasint)(re - r), (blasint)cols, 1.0f,
+                x + a * ldx, (blasint)ldx, w + r * cols, (blasint)cols, 0.0f,
+                y + a * ldy + r, (blasint)ldy);
+        }
+    }
+}
