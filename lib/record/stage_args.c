@@ -166,13 +166,14 @@ read_stage_file(struct reader *r, const char *path, struct err *e)
     for (r->line = 1; at < b.len && e->code == 0; r->line++) {
         char *line = b.p + at;
         size_t n = strcspn(line, "\n");
+        bool cut = line[n] != '\n';
 
+        line[n] = '\0';
         if (r->end)
             wrong(r, "after --end stands", line, "run 'quern gen' again", e);
-        else if (line[n] != '\n')
+        else if (cut)
             err_set(e, ERR_WORK, "%s: ends in the middle of line %zu; run "
                 "'quern gen' again", path, r->line);
-        line[n] = '\0';
         if (e->code == 0)
             read_argument(r, line, e);
         at += n + 1;

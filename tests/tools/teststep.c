@@ -4,9 +4,11 @@
  * Copies its inputs, in order of role, behind the parameter `text` into the
  * output `out/all`; `sleep-ms` makes it slow, `fail` makes it fail after it has
  * written, and `count` appends a byte to the file of that name each time the
- * work is really done.
+ * work is really done. Called by a name that holds "alone" it wants the machine
+ * for itself, by one that holds "always" it is a probe.
  */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,15 +75,23 @@ run(struct stage *s, struct err *e)
 int
 main(int argc, char **argv)
 {
-    static const struct stage_spec spec = {
+    struct stage_spec spec = {
         .step = "teststep",
         .purpose = "copy inputs behind a text, for tests",
         .params = params,
         .ins = ins,
         .srcs = srcs,
         .outs = outs,
+        .mem_mib = 300,
+        .cores = 2,
         .heavy = true,
     };
+
+    if (strstr(argv[0], "alone") != NULL) {
+        spec.heavy = false;
+        spec.alone = true;
+    }
+    spec.always = strstr(argv[0], "always") != NULL;
 
     return stage_main(&spec, argc, argv, run);
 }
