@@ -491,6 +491,32 @@ test_reads_back_what_it_wrote(void **state)
 }
 
 static void
+test_no_beginning_of_a_file_opens(void **state)
+{
+    /* A file cut short at any byte before its last padding is refused. */
+    const char *path = in_scratch("whole.gguf"), *cut = in_scratch("cut.gguf");
+    struct gguf_writer w = { 0 };
+    struct blob b = { 0 };
+    struct err e = { 0 };
+
+    (void)state;
+    write_sample(path, &w, &e);
+    assert_int_equal(blob_read(&b, path, 4096, &e), 0);
+    for (size_t n = 0; n <= b.len; n++) {
+        struct gguf g = { 0 };
+        struct err why = { 0 };
+
+        put_file(cut, b.p, n);
+        /* the last tensor has 20 bytes and 12 of padding */
+        assert_int_equal(gguf_open(&g, cut, &why),
+            n < b.len - 12 ? ERR_WORK : 0);
+        assert_null(strchr(why.text, '\n'));
+        gguf_close(&g);
+    }
+    blob_release(&b);
+}
+
+static void
 test_golden_bytes(void **state)
 {
     /* The bytes of a small file are these, whatever the machine. */
@@ -616,6 +642,7 @@ main(void)
         cmocka_unit_test(test_reads_a_file_made_by_hand),
         cmocka_unit_test(test_getters_name_key_and_types),
         cmocka_unit_test(test_reads_back_what_it_wrote),
+        cmocka_unit_test(test_no_beginning_of_a_file_opens),
         cmocka_unit_test(test_golden_bytes),
         cmocka_unit_test(test_types_agree_with_the_kernels),
         cmocka_unit_test(test_writer_refuses_wrong_calls),

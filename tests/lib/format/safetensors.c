@@ -325,6 +325,36 @@ test_golden_bytes(void **state)
 }
 
 static void
+test_no_beginning_of_a_file_opens(void **state)
+{
+    /* A file cut short at any byte is refused with one line. */
+    static const struct st_spec specs[] = {
+        { .name = "a", .dtype = "F32", .rank = 2, .shape = { 2, 2 } },
+        { .name = "b", .dtype = "BF16", .rank = 1, .shape = { 3 } },
+    };
+    const char *path = in_scratch("whole.safetensors");
+    const char *cut = in_scratch("cut.safetensors");
+    struct st_writer w = { 0 };
+    struct blob b = { 0 };
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(st_writer_open(&w, path, specs, 2, NULL, &e), 0);
+    st_writer_data(&w, "1234567890123456789012", 22);
+    assert_int_equal(st_writer_close(&w, &e), 0);
+    assert_int_equal(blob_read(&b, path, 4096, &e), 0);
+    for (size_t n = 0; n < b.len; n++) {
+        struct safetensors s = { 0 };
+        struct err why = { 0 };
+
+        put_file(cut, b.p, n);
+        assert_int_equal(safetensors_open(&s, cut, &why), ERR_WORK);
+        assert_null(strchr(why.text, '\n'));
+    }
+    blob_release(&b);
+}
+
+static void
 test_wrong_amount_leaves_the_old_file(void **state)
 {
     /* Too little or too much data is an error and changes no file. */
@@ -367,6 +397,7 @@ main(void)
         cmocka_unit_test(test_reads_odd_but_valid_files),
         cmocka_unit_test(test_reads_back_what_it_wrote),
         cmocka_unit_test(test_golden_bytes),
+        cmocka_unit_test(test_no_beginning_of_a_file_opens),
         cmocka_unit_test(test_wrong_amount_leaves_the_old_file),
     };
 
