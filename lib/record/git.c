@@ -253,7 +253,9 @@ git_commit_read(struct git_repo *r, const char *oid_text, struct git_commit *c,
     c->message = mem_strdup(git_commit_message_raw(commit));
     rc = git_commit_extract_signature(&signature, &data, r->repo, &oid, NULL);
     if (rc == 0) {
-        c->signature = mem_strndup(signature.ptr, signature.size);
+        /* git stores the armor without its last line feed */
+        c->signature =
+            mem_printf("%.*s\n", (int)signature.size, signature.ptr);
         c->signed_bytes = mem_strndup(data.ptr, data.size);
         c->signed_len = data.size;
     } else if (rc != GIT_ENOTFOUND) {

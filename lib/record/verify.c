@@ -55,7 +55,7 @@ check_commit(struct verify *v, const struct git_commit *c)
     if (!c->signature) {
         finding_add(v->found, ERR_WORK, "team.owners", name, "nobody",
             "is not signed");
-    } else if (sshsig_verify(&key, "git", c->signed_bytes, c->signed_len,
+    } else if (sshsig_signer(&key, "git", c->signed_bytes, c->signed_len,
                    c->signature, strlen(c->signature), name, &e) != 0) {
         finding_add(v->found, ERR_WORK, "team.owners", name, "nobody", "%s",
             e.text);

@@ -57,7 +57,7 @@ check_one(const json_t *policy, const json_t *row, const json_t *waiver,
         return "it is not signed; run `quern waive`";
     waiver_text(&text, str_of(row, "id"), str_of(policy, "name"),
         str_of(waiver, "until"), str_of(waiver, "because"));
-    if (sshsig_verify(&key, WAIVER_NAMESPACE, text.p, text.len, armor, n,
+    if (sshsig_signer(&key, WAIVER_NAMESPACE, text.p, text.len, armor, n,
             "waiver", &e) != 0 ||
         !signers_has(allowed, owner, WAIVER_NAMESPACE, &key))
         why = "its signature is not the owner's over this text; run "
