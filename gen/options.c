@@ -29,6 +29,7 @@ static const struct option long_options[] = {
     { "set", required_argument, NULL, 'D' },
     { "today", required_argument, NULL, 't' },
     { "check", no_argument, NULL, 'c' },
+    { "print", no_argument, NULL, 'P' },
     { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
 };
@@ -36,14 +37,16 @@ static const struct option long_options[] = {
 void
 options_usage(FILE *to)
 {
-    fputs("usage: quern-gen [-c] [-o FILE] [--root DIR] [--build DIR] "
-        "[--bin DIR]\n"
-        "                 [--source DIR [--out DIR]] [--set NAME=VALUE] "
-        "[POLICY]\n"
+    fputs("usage: quern-gen [-c | --print] [-o FILE] [--root DIR] [--build DIR] "
+        "\n"
+        "                 [--bin DIR] [--source DIR [--out DIR]] [--set "
+        "NAME=VALUE] [POLICY]\n"
         "Writes the ninja graph that carries out POLICY.\n"
         "  -o FILE      the graph (build/quern.ninja; with --source "
         "build.ninja)\n"
         "  -c           check the policy and write nothing\n"
+        "  --print      print the checked policy as JSON; its waivers need no\n"
+        "               signatures yet\n"
         "  --root DIR   the folder that ninja will run in (.)\n"
         "  --build DIR  where stages and results lie (the graph's folder)\n"
         "  --bin DIR    where the step programs lie (beside quern-gen)\n"
@@ -112,6 +115,9 @@ take(struct options *o, int c, struct err *e)
     case 'c':
         o->check = true;
         return 0;
+    case 'P':
+        o->print = true;
+        return 0;
     default:
         o->help = true;
         return 0;
@@ -123,6 +129,7 @@ set_defaults(struct options *o)
 {
     struct utsname machine;
 
+    o->n_given = o->n_vars;
     if (uname(&machine) != 0)
         memcpy(machine.machine, "unknown", 8);
     for (size_t i = 0; i < countof(known_vars); i++) {
@@ -161,8 +168,8 @@ options_parse(struct options *o, int argc, char **argv, struct err *e)
             "for each", argv[optind]);
     if (o->policy == NULL && o->source == NULL)
         return err_set(e, ERR_USAGE, "no policy; name the policy.yaml");
-    if (o->check && o->policy == NULL)
-        return err_set(e, ERR_USAGE, "-c: no policy to check; name the "
+    if ((o->check || o->print) && o->policy == NULL)
+        return err_set(e, ERR_USAGE, "no policy to check; name the "
             "policy.yaml");
     if (o->output == NULL)
         o->output = o->source != NULL ? "build.ninja" : "build/quern.ninja";

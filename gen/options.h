@@ -22,9 +22,10 @@ struct options {
     const char *out;      /* --out: folder of what is compiled */
     const char *today;    /* --today: the date waivers are held against */
     bool check;           /* --check: judge the policy, write nothing */
+    bool print;           /* --print: the checked policy as JSON */
     bool help;            /* -h */
     struct template_var vars[16]; /* --set NAME=VALUE, then defaults */
-    size_t n_vars;
+    size_t n_vars, n_given; /* all, and those from the command line */
     struct arena arena;   /* owns what is not argv's */
 };
 
