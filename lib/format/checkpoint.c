@@ -131,6 +131,18 @@ list_shards(struct checkpoint *c, json_t *map, const char *index, size_t *n,
     return all;
 }
 
+/* A model.safetensors that the index does not name: which is the model? */
+static int
+refuse_both(const struct checkpoint *c, const char *const *names, size_t n,
+    struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], single_name) == 0)
+            return 0;
+    return err_set(e, ERR_WORK, "%s: has %s, and %s names other files; "
+        "remove what does not belong", c->dir, single_name, index_name);
+}
+
 /* Opens the weight files by name; `index` is what named them, or NULL. */
 static int
 open_files(struct checkpoint *c, const char *const *names, size_t n,
@@ -215,7 +227,8 @@ check_index(const struct checkpoint *c, const json_t *map, const char *index,
 }
 
 static int
-open_sharded(struct checkpoint *c, const char *index, struct err *e)
+open_sharded(struct checkpoint *c, const char *index, bool single,
+    struct err *e)
 {
     json_t *root = json_read(index, CK_MAX_INDEX, NULL, e);
     json_t *map = NULL;
@@ -236,6 +249,8 @@ open_sharded(struct checkpoint *c, const char *index, struct err *e)
             "join some", index, n, (int)CK_MAX_SHARDS);
         goto done;
     }
+    if (single && refuse_both(c, names, n, e))
+        goto done;
     c->files = arena_alloc(&c->arena,
         (n + countof(companions) + 2) * sizeof *c->files);
     if (open_files(c, names, n, index, e) || merge(c, e) ||
@@ -261,7 +276,7 @@ open_single(struct checkpoint *c, struct err *e)
     return merge(c, e);
 }
 
-/* Weights in one file or in several; both or none is no checkpoint. */
+/* Weights in one file, or in those that an index names. */
 static int
 open_weights(struct checkpoint *c, struct err *e)
 {
@@ -269,14 +284,10 @@ open_weights(struct checkpoint *c, struct err *e)
     const char *index = in_dir(c, index_name);
     const bool one = file_exists(single), many = file_exists(index);
 
-    if (one && many)
-        return err_set(e, ERR_WORK, "%s: has both %s and %s; "
-            "remove the one that does not belong", c->dir, single_name,
-            index_name);
+    if (many)
+        return open_sharded(c, index, one, e);
     if (one)
         return open_single(c, e);
-    if (many)
-        return open_sharded(c, index, e);
     return err_set(e, ERR_WORK, "%s: has neither %s nor %s; "
         "give a checkpoint folder with safetensors weights", c->dir,
         single_name, index_name);

@@ -6,7 +6,8 @@
  * `model.safetensors.index.json` maps tensors to. The index must agree with the
  * files: every mapped file lies in the folder itself, every tensor is in the
  * file it is mapped to, and no file holds a tensor that is not mapped to it.
- * All files are mapped, nothing is read ahead.
+ * A `model.safetensors` beside an index must be named by it. All files are
+ * mapped, nothing is read ahead.
  */
 #ifndef QUERN_FORMAT_CHECKPOINT_H
 #define QUERN_FORMAT_CHECKPOINT_H

@@ -140,6 +140,24 @@ test_opens_a_sharded_checkpoint(void **state)
 }
 
 static void
+test_opens_a_single_file_with_an_index(void **state)
+{
+    /* Some tools write an index for a single file, too. */
+    const char *dir = folder("indexed");
+    struct checkpoint c = { 0 };
+    struct err e = { 0 };
+
+    (void)state;
+    put_weights(inside(dir, "model.safetensors"), one, 1);
+    put_text(inside(dir, "model.safetensors.index.json"),
+        "{\"weight_map\":{\"model.norm.weight\":\"model.safetensors\"}}");
+    assert_int_equal(checkpoint_open(&c, dir, &e), 0);
+    assert_int_equal(c.n, 1);
+    assert_int_equal(c.n_files, 3);
+    checkpoint_close(&c);
+}
+
+static void
 test_names_a_missing_shard(void **state)
 {
     /* A file that the index names and the folder lacks is named. */
@@ -171,8 +189,9 @@ test_refuses_what_is_no_checkpoint(void **state)
     assert_refused(dir, dir,
         ": its weight files hold no tensor; fetch them again");
     put_text(index, GOOD);
-    assert_refused(dir, dir, ": has both model.safetensors and "
-        "model.safetensors.index.json; remove the one that does not belong");
+    assert_refused(dir, dir, ": has model.safetensors, and "
+        "model.safetensors.index.json names other files; "
+        "remove what does not belong");
     put_text(file, "[]");
     assert_refused(dir, file,
         ": is no JSON object; give the model's own file");
@@ -345,6 +364,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opens_a_single_file),
         cmocka_unit_test(test_opens_a_sharded_checkpoint),
+        cmocka_unit_test(test_opens_a_single_file_with_an_index),
         cmocka_unit_test(test_names_a_missing_shard),
         cmocka_unit_test(test_refuses_what_is_no_checkpoint),
         cmocka_unit_test(test_refuses_an_index_that_disagrees),
