@@ -18,8 +18,10 @@
 
 struct added_token {
     int32_t id;
-    char *content; /* owned */
+    char *content; /* owned, like `shown` */
     size_t len;
+    char *shown;   /* what it decodes to: normalized if it is of that kind */
+    size_t shown_len;
     bool single_word, lstrip, rstrip, normalized, special;
 };
 

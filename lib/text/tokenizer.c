@@ -24,8 +24,10 @@ tokenizer_free(struct tokenizer *t)
 {
     if (t == NULL)
         return;
-    for (size_t i = 0; i < t->n_added; i++)
+    for (size_t i = 0; i < t->n_added; i++) {
         free(t->added[i].content);
+        free(t->added[i].shown);
+    }
     free(t->added);
     free(t->added_of);
     free(t->score);
@@ -73,18 +75,22 @@ tokenizer_add_token(struct tokenizer *t, const struct added_token *tok,
         t->added = mem_realloc(t->added, t->cap_added, sizeof *t->added);
     }
     t->added[t->n_added] = *tok;
+    t->added[t->n_added].shown = NULL;
     t->added[t->n_added++].content = mem_strndup(tok->content, tok->len);
     return 0;
 }
 
-/* Special tokens first: where two read the same, the library takes those. */
+/*
+ * What is searched for, and what the tokens decode to. Special tokens first:
+ * where two read the same, the library takes those.
+ */
 static int
 build_tries(struct tokenizer *t, struct err *e)
 {
     t->raw.tokens = t->normalized.tokens = t->added;
     for (int special = 1; special >= 0; special--) {
         for (size_t i = 0; i < t->n_added; i++) {
-            const struct added_token *a = &t->added[i];
+            struct added_token *a = &t->added[i];
             const char *s = a->content;
             size_t n = a->len;
 
@@ -94,6 +100,8 @@ build_tries(struct tokenizer *t, struct err *e)
                 normalizer_run(&t->normalizer, a->content, a->len, &s, &n,
                     e) != 0)
                 return e->code;
+            a->shown = mem_strndup(s, n);
+            a->shown_len = n;
             added_set_add(a->normalized ? &t->normalized : &t->raw, s, n,
                 (int32_t)i);
         }
@@ -262,6 +270,10 @@ tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n,
         size_t len = 0;
         const char *s = text_of(t, ids[i], &len);
 
+        if (s != NULL && t->added_of[ids[i]] >= 0) {
+            s = t->added[t->added_of[ids[i]]].shown;
+            len = t->added[t->added_of[ids[i]]].shown_len;
+        }
         if (s != NULL && !(skip_special && tokenizer_is_special(t, ids[i])))
             string_list_add(&texts, s, len);
     }
