@@ -1,8 +1,8 @@
 /*
  * forward.c - see forward.h
  *
- * Every result is computed by one thread from its own inputs, so neither the
- * number of threads nor the number of positions that go together matters.
+ * Every result is computed by one thread from its own inputs in pieces that do
+ * not depend on the number of threads, so that number does not matter.
  */
 #include "lib/model/forward.h"
 
