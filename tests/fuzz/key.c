@@ -1,4 +1,5 @@
 /* Any bytes as an OpenSSH private key; one that is taken has to sign. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/mem.h"

@@ -234,8 +234,8 @@ public_lines(void **state)
     /* what pubkey_text writes reads back; other types and damage do not */
     static const char *const wrong[] = { "", "ssh-ed25519", "ssh-ed25519 ",
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ", "ssh-ed25519 AAAA",
-        "ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAAIK1tG2g3BxfoYAn50TLsVb1sJsb/"
-        "SFmzoP5VuVdUGJ2Q" };
+        ("ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAAIK1tG2g3BxfoYAn50TLsVb1sJsb/"
+         "SFmzoP5VuVdUGJ2Q") };
     struct signer s = fixture_signer("root");
     struct err e = { 0 };
     struct str line = { 0 };
