@@ -146,7 +146,7 @@ link_program(struct tree *t, const char *program, const char *const *objects,
     graph_edge(t->g, &(struct edge){ .rule = "quern_link", .outs = &program,
         .n_outs = 1, .ins = ins.v, .n_ins = ins.n });
     if (libs != NULL)
-        graph_bind(t->g, "more_libs", libs);
+        graph_refer(t->g, "more_libs", libs);
     names_release(&ins);
 }
 
@@ -267,7 +267,7 @@ tests_below(struct tree *t, const char *dir, struct names *tests,
         programs_of(t, dir, "bench/", NULL, bench);
     else
         programs_of(t, dir, prefix,
-            strcmp(dir, "tests/tools") == 0 ? NULL : "$test_libs", tests);
+            strcmp(dir, "tests/tools") == 0 ? NULL : "test_libs", tests);
     if (strcmp(dir, "tests/data") != 0)
         list_folder(t, dir, NULL, &folders);
     for (size_t i = 0; i < folders.n; i++)
