@@ -9,8 +9,7 @@
  * order drawn with the seed until `count` are kept; one is dropped when
  *
  *   exact-duplicate  its normalized text equals that of an earlier one
- *   overlap          it shares a run of 13 tokens with a suite's prompt, and
- *                    the run is no stock phrase of the pool
+ *   overlap          it gives a suite's prompt away (see lib/text/corpus.h)
  *   near-duplicate   its word 5-grams overlap those of a kept one too much
  *   empty            it has no tokens
  *
@@ -82,6 +81,7 @@ struct work {
     struct sample *kept;
     size_t n_kept;
     uint64_t dropped[FATE_COUNT];
+    uint64_t phrases; /* kept documents that share a run with a prompt */
     uint64_t tokens, largest; /* of the windows, with bos */
     struct bag *bag;          /* [n_kept] of the windows, without bos */
     struct shift shift;
@@ -320,17 +320,20 @@ consider(struct work *w, struct doc *d, struct str *norm)
 {
     struct sample new = { .doc = (size_t)(d - w->doc) };
     const struct sample *twin;
+    enum overlap_verdict seen;
 
     load(w, d, norm, &new.ids);
     corpus_shingles(&new.words, str_get(norm), norm->len);
     twin = near_to(w, &new.words);
-    if (overlap_hit(&w->suites, new.ids.v, new.ids.n))
+    seen = overlap_look(&w->suites, new.ids.v, new.ids.n);
+    if (seen == OVERLAP_LEAK)
         d->fate = OVERLAP;
     else if (twin != NULL) {
         d->fate = NEAR;
         d->of = twin->doc;
     } else {
         d->fate = KEPT;
+        w->phrases += seen == OVERLAP_PHRASE;
         w->kept[w->n_kept++] = new;
         return;
     }
@@ -612,8 +615,9 @@ put_report(struct work *w, bool share_holds, struct err *e)
             w->doc[k->doc].id, "tokens", (json_int_t)(k->ids.n + k->bos),
             "cut", k->cut));
     }
-    o = json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
-        "schema", "quern.corpus/1", "pool", (json_int_t)w->n_docs, "kept",
+    o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
+        "schema", "quern.corpus/1", "shared_phrases",
+        (json_int_t)w->phrases, "pool", (json_int_t)w->n_docs, "kept",
         (json_int_t)w->n_kept, "tokens", (json_int_t)w->tokens, "dropped",
         dropped_json(w, gone), "dropped_documents", gone, "documents", docs,
         "in_domain", domain_json(w), "items", answer_all(w, share_holds),

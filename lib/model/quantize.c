@@ -239,6 +239,21 @@ source_row(const struct quantize *q, const struct tensor_plan *p, uint64_t r)
     return arch_source_row(r, (uint32_t)(p->rows / p->permute_heads));
 }
 
+/* A norm or bias is one row as stored, whatever its plan calls it. */
+static int
+load_vector(const struct quantize *q, const struct tensor_plan *p,
+    const struct stored *s, uint64_t row0, uint64_t rows, float *w,
+    struct err *e)
+{
+    float *all = mem_aligned((size_t)(s->rows * s->cols), sizeof *all);
+
+    if (stored_to_f32(all, s, 0, s->rows, NULL, e) == 0)
+        for (uint64_t r = 0; r < rows; r++)
+            w[r] = all[source_row(q, p, row0 + r)];
+    free(all);
+    return e->code;
+}
+
 /* w [rows][cols] of the source, in GGUF's order, unscaled. */
 static int
 load_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
@@ -248,6 +263,8 @@ load_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     const struct stored *s = model_stored(q->model, p->role, p->bias,
         p->layer);
 
+    if (p->rank < 2)
+        return load_vector(q, p, s, row0, rows, w, e);
     if (source_row(q, p, 1) == 1)
         return stored_to_f32(w, s, row0, rows, NULL, e);
     for (uint64_t r = 0; r < rows; r++)

@@ -14,8 +14,9 @@
 #include "lib/base/str.h"
 
 enum {
-    CORPUS_RUN = 13,          /* tokens that make an overlap */
-    CORPUS_STOCK = 10,        /* a run in more documents is a stock phrase */
+    CORPUS_RUN = 13,     /* tokens: shorter runs are not looked at */
+    CORPUS_STOCK = 10,   /* a run in more documents is a stock phrase */
+    CORPUS_STRETCH = 50, /* so many tokens in a row are a leak */
     CORPUS_SHINGLE_WORDS = 5,
 };
 
@@ -43,22 +44,40 @@ void shingles_release(struct shingles *s);
 double shingles_jaccard(const struct shingles *a, const struct shingles *b);
 
 /*
- * struct overlap - runs of CORPUS_RUN tokens that occur in the suites, and in
- * how many documents of the pool each one occurs
+ * struct overlap - which prompts of the suites a document gives away
  *
- * First overlap_add every suite item, then overlap_note every document of the
- * pool once, then ask overlap_hit. A run that more than CORPUS_STOCK documents
- * share is a stock phrase ("Question: How many ..."), no leak.
+ * What a prompt and a document share is found by runs of CORPUS_RUN tokens. A
+ * run that more than CORPUS_STOCK documents of the pool have is a stock phrase
+ * ("Question: How many ...") and does not count. A single shared run is common
+ * between texts of one kind and no leak: a document gives a prompt away when
+ * shared runs cover half of its tokens (Llama 2, arXiv 2307.09288, appendix
+ * A.6, judges by coverage, too), or CORPUS_STRETCH of them in a row.
+ *
+ * First overlap_add every prompt, then overlap_note every document of the pool
+ * once, then ask overlap_look. A zeroed struct is empty.
  */
 struct overlap {
-    struct overlap_run *run; /* open addressing; owned */
+    struct overlap_run *run;       /* open addressing; owned */
     size_t cap, n;
-    uint64_t documents; /* noted so far */
+    struct overlap_place *place;   /* where runs stand in prompts; owned */
+    size_t n_places, cap_places;
+    struct overlap_prompt *prompt; /* owned */
+    size_t n_prompts, cap_prompts;
+    uint8_t *covered;              /* of all prompts' tokens; owned */
+    size_t tokens;
+    uint64_t documents;            /* noted so far */
+};
+
+enum overlap_verdict {
+    OVERLAP_NONE,
+    OVERLAP_PHRASE, /* shares a run with a prompt, gives none away */
+    OVERLAP_LEAK,
 };
 
 void overlap_add(struct overlap *o, const int32_t *ids, size_t n);
 void overlap_note(struct overlap *o, const int32_t *ids, size_t n);
-bool overlap_hit(const struct overlap *o, const int32_t *ids, size_t n);
+enum overlap_verdict overlap_look(struct overlap *o, const int32_t *ids,
+    size_t n);
 void overlap_release(struct overlap *o);
 
 /*
