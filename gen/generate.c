@@ -263,7 +263,7 @@ static int
 read_policy(struct run *r, struct err *e)
 {
     const struct options *o = r->o;
-    struct policy_env env = { .unsigned_ok = o->print };
+    struct policy_env env = { .build = r->build, .unsigned_ok = o->print };
 
     r->kernels = find_data(r, "policies/kernels.tsv");
     if (r->kernels == NULL)
@@ -276,7 +276,7 @@ read_policy(struct run *r, struct err *e)
             "YYYY-MM-DD", o->today);
     if (policy_read(&r->policy, o->policy, &env, r->problems, e))
         return e->code;
-    if (r->problems->n > 0) {
+    if (r->problems->n > r->problems->unsigned_n) {
         *e = r->problems->v[0];
         return e->code;
     }
@@ -333,7 +333,7 @@ static int
 write_policy(struct run *r, struct stager *s, struct err *e)
 {
     char *path = path_join(r->build, "policy.json");
-    json_t *v = policy_json(&r->policy, &s->ids);
+    json_t *v = policy_json(&r->policy, &r->paths, &s->ids);
     char *text = json_text(v, false);
 
     put_file(path, text, strlen(text), e);
@@ -398,9 +398,12 @@ only_look(struct run *r, struct err *e)
     struct names none = { 0 };
     size_t open = 0;
 
-    (void)e;
+    if (r->problems->n > 0) {
+        *e = r->problems->v[0];
+        return e->code;
+    }
     if (r->o->print) {
-        json_t *v = policy_json(o, &none);
+        json_t *v = policy_json(o, &r->paths, &none);
         char *text = json_text(v, false);
 
         fputs(text, stdout);
@@ -452,8 +455,12 @@ generate(const struct options *o, struct problems *problems, struct err *e)
     }
     if (o->policy != NULL && stages(&r, e))
         goto done;
-    end(&r);
-    if (graph_check(&r.g, e) == 0)
+    /* policy.json is there now for owners to sign by; a graph is not */
+    if (r.problems->n > 0)
+        *e = r.problems->v[0];
+    else
+        end(&r);
+    if (e->code == 0 && graph_check(&r.g, e) == 0)
         put_file(o->output, r.g.text.p, r.g.text.len, e);
 
 done:

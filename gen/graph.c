@@ -134,16 +134,6 @@ graph_bind(struct graph *g, const char *name, const char *value)
 }
 
 void
-graph_refer(struct graph *g, const char *name, const char *variable)
-{
-    str_add(&g->text, "  ");
-    str_add(&g->text, name);
-    str_add(&g->text, " = $");
-    str_add(&g->text, variable);
-    str_addc(&g->text, '\n');
-}
-
-void
 graph_comment(struct graph *g, const char *text)
 {
     str_add(&g->text, "\n# ");

@@ -45,8 +45,6 @@ void graph_path(struct graph *g, const char *path);
 /* `name = value` with value escaped, indented if it belongs to an edge. */
 void graph_set(struct graph *g, const char *name, const char *value);
 void graph_bind(struct graph *g, const char *name, const char *value);
-/* The same, with the value of another ninja variable. */
-void graph_refer(struct graph *g, const char *name, const char *variable);
 void graph_comment(struct graph *g, const char *text);
 
 /* One build statement. NULL lists are empty. */

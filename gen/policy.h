@@ -95,6 +95,7 @@ struct policy {
 
 struct policy_env {
     const char *kernels;     /* path of kernels.tsv */
+    const char *build;       /* build folder, for messages */
     int64_t today;           /* days since 1970 */
     bool unsigned_ok;        /* waivers need no signature file yet */
 };

@@ -212,9 +212,13 @@ check_waiver(struct policy *o, struct waiver *w, const struct policy_env *env,
         problem(p, yaml_get(w->at, "until"), "the waiver of %s ended on %s; "
             "carry the item out, or have its owner sign a new date",
             w->item->id, w->until);
-    else if (!env->unsigned_ok && !file_exists(policy_path(o, w->signature)))
-        problem(p, w->at, "the waiver of %s is not signed: no %s; run 'quern "
-            "waive %s'", w->item->id, w->signature, o->path);
+    else if (!env->unsigned_ok &&
+        !file_exists(policy_path(o, w->signature))) {
+        p->unsigned_n++;
+        problem(p, w->at, "the waiver of %s is not signed: no %s; its owner "
+            "runs 'quern waive -k KEY -C %s'", w->item->id, w->signature,
+            env->build);
+    }
 }
 
 /* The suites' names, and what they cover together. */

@@ -3,6 +3,7 @@
  */
 #include "gen/policy_json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/str.h"
@@ -59,9 +60,23 @@ evidence_of(const struct policy *o, const char *pattern)
     return list;
 }
 
+/* `path` is where its owner's signature lies, seen from where ninja runs. */
+static json_t *
+waiver_json(const struct policy *o, const struct waiver *w,
+    const struct paths *paths)
+{
+    char *path = paths_graph(paths, o->dir, w->signature);
+    json_t *row = json_pack("{s:s, s:s, s:o, s:s}", "because", w->because,
+        "until", w->until, "signature", json_sprintf("waiver/%s.sig",
+        w->item->id), "path", path);
+
+    free(path);
+    return row;
+}
+
 static json_t *
 item_json(const struct policy *o, const struct policy_item *item,
-    const struct names *ids)
+    const struct paths *paths, const struct names *ids)
 {
     const struct waiver *w = item->waiver;
     const struct yaml *at = item->at != NULL ? item->at :
@@ -82,9 +97,8 @@ item_json(const struct policy *o, const struct policy_item *item,
         json_object_set_new(row, "why_not", json_string("not answered"));
     if (item->checked != NULL)
         json_object_set_new(row, "checked", json_string(item->checked));
-    json_object_set_new(row, "waiver", w == NULL ? json_null() :
-        json_pack("{s:s, s:s, s:o}", "because", w->because, "until",
-        w->until, "signature", json_sprintf("waiver/%s.sig", w->item->id)));
+    json_object_set_new(row, "waiver",
+        w == NULL ? json_null() : waiver_json(o, w, paths));
     return row;
 }
 
@@ -126,14 +140,16 @@ suites(const struct policy *o)
 }
 
 json_t *
-policy_json(const struct policy *o, const struct names *ids)
+policy_json(const struct policy *o, const struct paths *paths,
+    const struct names *ids)
 {
     char policy_hex[DIGEST_HEX], signers_hex[DIGEST_HEX];
     const char *what = schema_text(bottleneck_fields, o->bottleneck, "what");
     json_t *items = json_array();
 
     for (size_t i = 0; i < o->n_items; i++)
-        json_array_append_new(items, item_json(o, &o->items[i], ids));
+        json_array_append_new(items, item_json(o, &o->items[i],
+            paths, ids));
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:f, s:o, "
         "s:o, s:o, s:o}", "schema", "quern.policy/1", "name", o->name,
         "profile", yaml_get(o->root, "profile")->text, "title", o->title,

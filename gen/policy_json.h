@@ -7,9 +7,11 @@
 #include <jansson.h>
 
 #include "gen/graph.h"
+#include "gen/paths.h"
 #include "gen/policy.h"
 
 /* `ids` holds "PROGRAM ID" of every stage. Caller decrefs. */
-json_t *policy_json(const struct policy *o, const struct names *ids);
+json_t *policy_json(const struct policy *o, const struct paths *paths,
+    const struct names *ids);
 
 #endif

@@ -18,6 +18,7 @@ struct problems {
     const char *file; /* the policy; borrowed */
     struct err v[PROBLEMS_MAX];
     size_t n;         /* kept; more are dropped */
+    size_t unsigned_n; /* of these, waivers that only lack a signature */
 };
 
 /* `at` NULL: the start of the file. */

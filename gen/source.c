@@ -132,21 +132,32 @@ compile_folder(struct tree *t, const char *dir, struct names *objects)
     names_release(&files);
 }
 
+/* What a program is linked with besides its own objects. */
+enum { LIBRARY = 1, GENERATOR = 2, CMOCKA = 4 };
+
+static void
+archive(struct tree *t, const char *name, const struct names *objects)
+{
+    graph_edge(t->g, &(struct edge){ .rule = "quern_ar", .outs = &name,
+        .n_outs = 1, .ins = objects->v, .n_ins = objects->n });
+}
+
 static void
 link_program(struct tree *t, const char *program, const char *const *objects,
-    size_t n, bool with_library, const char *libs)
+    size_t n, unsigned with)
 {
-    const char *lib = output(t, "", "libquern", ".a");
     struct names ins = { 0 };
 
     for (size_t i = 0; i < n; i++)
         names_add(&ins, objects[i]);
-    if (with_library)
-        names_add(&ins, lib);
+    if (with & GENERATOR)
+        names_add(&ins, output(t, "", "libquern-gen", ".a"));
+    if (with & LIBRARY)
+        names_add(&ins, output(t, "", "libquern", ".a"));
     graph_edge(t->g, &(struct edge){ .rule = "quern_link", .outs = &program,
         .n_outs = 1, .ins = ins.v, .n_ins = ins.n });
-    if (libs != NULL)
-        graph_refer(t->g, "more_libs", libs);
+    if (with & CMOCKA)
+        str_add(&t->g->text, "  more_libs = $test_libs\n");
     names_release(&ins);
 }
 
@@ -187,8 +198,7 @@ library(struct tree *t, struct names *base)
             if (generator_needs(objects.v[k]))
                 names_add(base, objects.v[k]);
     }
-    graph_edge(t->g, &(struct edge){ .rule = "quern_ar", .outs = &lib,
-        .n_outs = 1, .ins = objects.v, .n_ins = objects.n });
+    archive(t, lib, &objects);
     names_release(&objects);
     names_release(&folders);
 }
@@ -196,7 +206,7 @@ library(struct tree *t, struct names *base)
 /* One program per C file of a folder; names of the programs go to `made`. */
 static void
 programs_of(struct tree *t, const char *dir, const char *prefix,
-    const char *libs, struct names *made)
+    unsigned with, struct names *made)
 {
     struct names files = { 0 };
 
@@ -209,25 +219,31 @@ programs_of(struct tree *t, const char *dir, const char *prefix,
 
         if (obj == NULL)
             continue;
-        link_program(t, program, &obj, 1, true, libs);
+        link_program(t, program, &obj, 1, with);
         names_add(made, program);
     }
     names_release(&files);
 }
 
+/* gen/: everything but main in an archive, for tests; and the program. */
 static void
 generator(struct tree *t, const struct names *base, struct names *made)
 {
     const char *program = output(t, "bin/quern-", "gen", "");
-    struct names objects = { 0 };
+    struct names objects = { 0 }, parts = { 0 };
 
     graph_comment(t->g, "the generator: it needs little of the library");
     compile_folder(t, "gen", &objects);
+    for (size_t i = 0; i < objects.n; i++)
+        if (!str_ends(objects.v[i], "/gen/main.o"))
+            names_add(&parts, objects.v[i]);
+    archive(t, output(t, "", "libquern-gen", ".a"), &parts);
     for (size_t i = 0; i < base->n; i++)
         names_add(&objects, base->v[i]);
-    link_program(t, program, objects.v, objects.n, false, NULL);
+    link_program(t, program, objects.v, objects.n, 0);
     names_add(made, program);
     names_release(&objects);
+    names_release(&parts);
 }
 
 static void
@@ -247,7 +263,8 @@ fuzz_targets(struct tree *t, struct names *made)
             continue;
         objects[0] = compile(t, files.v[i]);
         program = output(t, "tests/fuzz/", path_base(files.v[i]), "");
-        link_program(t, program, objects, 2, true, NULL);
+        link_program(t, program, objects, 2, LIBRARY |
+            (str_ends(files.v[i], "/policy.c") ? GENERATOR : 0));
         names_add(made, program);
     }
     names_release(&files);
@@ -260,14 +277,17 @@ tests_below(struct tree *t, const char *dir, struct names *tests,
 {
     struct names folders = { 0 };
     const char *prefix = arena_printf(&t->g->arena, "%s/", dir);
+    bool of_gen = strcmp(dir, "tests/gen") == 0;
 
     if (strcmp(dir, "tests/fuzz") == 0)
         fuzz_targets(t, tests);
     else if (strcmp(dir, "tests/bench") == 0)
-        programs_of(t, dir, "bench/", NULL, bench);
+        programs_of(t, dir, "bench/", LIBRARY, bench);
+    else if (strcmp(dir, "tests/tools") == 0)
+        programs_of(t, dir, prefix, LIBRARY, tests);
     else
-        programs_of(t, dir, prefix,
-            strcmp(dir, "tests/tools") == 0 ? NULL : "test_libs", tests);
+        programs_of(t, dir, prefix, LIBRARY | CMOCKA |
+            (of_gen ? GENERATOR : 0), tests);
     if (strcmp(dir, "tests/data") != 0)
         list_folder(t, dir, NULL, &folders);
     for (size_t i = 0; i < folders.n; i++)
@@ -295,8 +315,8 @@ source_emit(struct graph *g, const struct paths *paths,
     library(&t, &base);
     generator(&t, &base, &made);
     graph_comment(g, "steps and commands");
-    programs_of(&t, "steps", "bin/quern-", NULL, &made);
-    programs_of(&t, "commands", "bin/quern-", NULL, &made);
+    programs_of(&t, "steps", "bin/quern-", LIBRARY, &made);
+    programs_of(&t, "commands", "bin/quern-", LIBRARY, &made);
     graph_comment(g, "tests and benchmarks");
     tests_below(&t, "tests", &tests, &bench);
     graph_comment(g, "what to ask for by name");

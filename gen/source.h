@@ -6,10 +6,12 @@
  *   kernels/NAME.c, lib/DIR/NAME.c   -> OUT/libquern.a
  *   steps/NAME.c, commands/NAME.c    -> OUT/bin/quern-NAME
  *   commands/quern.c                 -> OUT/bin/quern
- *   gen/NAME.c                       -> OUT/bin/quern-gen
+ *   gen/NAME.c                       -> OUT/bin/quern-gen, and without main
+ *                                       OUT/libquern-gen.a for tests of it
  *   tests/DIR/NAME.c                 -> OUT/tests/DIR/NAME (with cmocka)
  *   tests/tools/NAME.c               -> OUT/tests/tools/NAME (without)
- *   tests/fuzz/NAME.c, driver.c      -> OUT/tests/fuzz/NAME (without)
+ *   tests/fuzz/NAME.c, driver.c      -> OUT/tests/fuzz/NAME (without);
+ *                                       policy.c and tests/gen with gen/, too
  *   tests/bench/NAME.c               -> OUT/bench/NAME (without)
  *
  * A file whose name ends _avx2, _avx512 or _neon is compiled for that
