@@ -327,6 +327,17 @@ worth_converting(const struct model *m)
     return bytes < CONVERT_BYTES;
 }
 
+/*
+ * What was converted has been read once and need not stay in memory. A tied
+ * folder's ignored output matrix was not read at all.
+ */
+static void
+drop_pages(const struct model *m)
+{
+    for (size_t i = 0; !m->is_gguf && i < m->ck.n; i++)
+        checkpoint_done(&m->ck.t[i]);
+}
+
 static int
 load_weights(struct model *m, struct pool *pool, struct err *e)
 {
@@ -346,6 +357,8 @@ load_weights(struct model *m, struct pool *pool, struct err *e)
         if (model_load_block(m, &m->blocks[i], i, convert, false, pool,
             e) != 0)
             return e->code;
+    if (convert)
+        drop_pages(m);
     return 0;
 }
 
