@@ -37,7 +37,7 @@
 #include "lib/record/key.h"
 
 enum {
-    RECORD_LIMIT = 64 * 1024 * 1024, /* bytes of a record that is read */
+    RECORD_LIMIT = 16 * 1024 * 1024, /* bytes of a record that is read */
     RECORD_DEPTH = 32,               /* nesting of JSON in it */
 };
 

@@ -313,8 +313,10 @@ take_machine_lock(struct stage *s, struct err *e)
     char *path = path_join(s->dir, "state/machine.lock");
     int code = 0;
 
-    if (spec->heavy || spec->alone)
+    if (spec->heavy || spec->alone) {
+        stage_progress(s, "waiting for the machine", "steps", 0);
         code = lock_take(&s->priv->machine_lock, path, spec->alone, e);
+    }
     free(path);
     return code;
 }
