@@ -78,7 +78,7 @@ find_parts(struct work *w, struct err *e)
     const struct stage_file *f;
 
     w->part = mem_calloc((size_t)w->c.layers + 1, sizeof *w->part);
-    for (size_t i = 0; (f = stage_in_next(w->s, "quant/", &i)) != NULL; i++) {
+    for (size_t i = 0; (f = stage_in_next(w->s, "quant/", &i)) != NULL;) {
         long part = part_of(w, f->role);
 
         if (part < 0 || w->part[part] != NULL)

@@ -171,7 +171,7 @@ read_suites(struct work *w, struct err *e)
 {
     const struct stage_file *f;
 
-    for (size_t i = 0; (f = stage_in_next(w->s, "suite/", &i)) != NULL; i++)
+    for (size_t i = 0; (f = stage_in_next(w->s, "suite/", &i)) != NULL;)
         if (str_ends(f->role, ".jsonl") && add_suite(w, f, e))
             return e->code;
     return 0;

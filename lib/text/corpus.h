@@ -17,6 +17,7 @@ enum {
     CORPUS_RUN = 13,     /* tokens: shorter runs are not looked at */
     CORPUS_STOCK = 10,   /* a run in more documents is a stock phrase */
     CORPUS_STRETCH = 50, /* so many tokens in a row are a leak */
+    CORPUS_COVERAGE = 80, /* percent of a prompt's tokens, likewise */
     CORPUS_SHINGLE_WORDS = 5,
 };
 
@@ -50,8 +51,8 @@ double shingles_jaccard(const struct shingles *a, const struct shingles *b);
  * run that more than CORPUS_STOCK documents of the pool have is a stock phrase
  * ("Question: How many ...") and does not count. A single shared run is common
  * between texts of one kind and no leak: a document gives a prompt away when
- * shared runs cover half of its tokens (Llama 2, arXiv 2307.09288, appendix
- * A.6, judges by coverage, too), or CORPUS_STRETCH of them in a row.
+ * shared runs cover CORPUS_COVERAGE percent of its tokens (what Llama 2 calls
+ * dirty, arXiv 2307.09288, appendix A.6), or CORPUS_STRETCH in a row.
  *
  * First overlap_add every prompt, then overlap_note every document of the pool
  * once, then ask overlap_look. A zeroed struct is empty.

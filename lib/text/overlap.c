@@ -138,7 +138,7 @@ gives_away(const struct overlap *o, const struct overlap_prompt *p)
 {
     size_t stretch = 0;
 
-    if (2 * p->shared >= p->len)
+    if (100 * p->shared >= CORPUS_COVERAGE * p->len)
         return true;
     for (size_t i = 0; i < p->len && p->shared >= CORPUS_STRETCH; i++) {
         stretch = o->covered[p->from + i] ? stretch + 1 : 0;
