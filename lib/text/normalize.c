@@ -301,8 +301,17 @@ strip(struct normalizer *z, const struct normalize_step *st, const char **s,
 }
 
 static int
+too_long(size_t most, struct err *e)
+{
+    return err_set(e, ERR_WORK,
+        "text: more than %zu bytes after normalization; the tokenizer's "
+        "normalizer is not sane",
+        most);
+}
+
+static int
 replace(const struct normalize_step *st, const char *s, size_t n,
-    struct str *out, struct err *e)
+    size_t most, struct str *out, struct err *e)
 {
     size_t done = 0, from = 0;
 
@@ -332,10 +341,8 @@ replace(const struct normalize_step *st, const char *s, size_t n,
         }
         str_addn(out, s + done, start - done);
         str_addn(out, st->content, st->content_len);
-        if (out->len > NORMALIZED_MOST)
-            return err_set(e, ERR_WORK,
-                "text: longer than %d bytes after normalization; cut it",
-                NORMALIZED_MOST);
+        if (out->len > most)
+            return too_long(most, e);
         done = end;
         from = end;
         if (start == end) {
@@ -352,6 +359,7 @@ int
 normalizer_run(struct normalizer *z, const char *s, size_t n,
     const char **out, size_t *out_len, struct err *e)
 {
+    const size_t most = n * 32 + NORMALIZE_SLACK; /* n is at most 2^30 */
     unsigned turn = 0;
 
     for (size_t i = 0; i < z->n && n > 0; i++) {
@@ -374,7 +382,7 @@ normalizer_run(struct normalizer *z, const char *s, size_t n,
             str_addn(buf, s, n);
             break;
         case NORMALIZE_REPLACE:
-            if (replace(st, s, n, buf, e) != 0)
+            if (replace(st, s, n, most, buf, e) != 0)
                 return e->code;
             break;
         default:
@@ -383,6 +391,8 @@ normalizer_run(struct normalizer *z, const char *s, size_t n,
         }
         s = str_get(buf);
         n = buf->len;
+        if (n > most)
+            return too_long(most, e);
         turn ^= 1;
     }
     *out = s;

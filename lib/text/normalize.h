@@ -16,7 +16,8 @@
 #include "lib/text/chars.h"
 #include "lib/text/regex.h"
 
-enum { NORMALIZE_STEPS_MOST = 16, NORMALIZED_MOST = 1 << 30 };
+/* Normalized text may have 32 times its bytes and this many more. */
+enum { NORMALIZE_STEPS_MOST = 16, NORMALIZE_SLACK = 1 << 20 };
 
 enum normalize_kind {
     NORMALIZE_NFC,

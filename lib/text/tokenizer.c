@@ -85,7 +85,7 @@ tokenizer_add_token(struct tokenizer *t, const struct added_token *tok,
  * where two read the same, the library takes those.
  */
 static int
-build_tries(struct tokenizer *t, struct err *e)
+build_tries(struct tokenizer *t, const char *path, struct err *e)
 {
     t->raw.tokens = t->normalized.tokens = t->added;
     for (int special = 1; special >= 0; special--) {
@@ -98,8 +98,13 @@ build_tries(struct tokenizer *t, struct err *e)
                 continue;
             if (a->normalized &&
                 normalizer_run(&t->normalizer, a->content, a->len, &s, &n,
-                    e) != 0)
-                return e->code;
+                    e) != 0) {
+                err_clear(e);
+                return err_set(e, ERR_WORK,
+                    "%s: added token '%.60s' cannot be normalized; repair the "
+                    "normalizer",
+                    path, a->content);
+            }
             a->shown = mem_strndup(s, n);
             a->shown_len = n;
             added_set_add(a->normalized ? &t->normalized : &t->raw, s, n,
@@ -163,7 +168,7 @@ tokenizer_finish(struct tokenizer *t, const char *path, struct err *e)
     if (check_around(t, &t->prefix, path, e) != 0 ||
         check_around(t, &t->suffix, path, e) != 0)
         return e->code;
-    return build_tries(t, e);
+    return build_tries(t, path, e);
 }
 
 /* One tokenizer_encode under way. */

@@ -2,12 +2,14 @@
 """tokenizers.py - quern's ids against the `tokenizers` package, family by family
 
   tokenizers.py [--count N] [--seed N] [--only NAME] [--speed]
+  tokenizers.py --vectors tests/data/tokenizer/families
 
 For every family of tokenizers a tokenizer.json is trained here, with exactly the
 family's normalizer, pre-tokenizer, post-processor and decoder, and N generated
 strings (20,000 unless told) go through both: ids, ids with special tokens, and
 both decodings must be equal. --speed compares the time for the same text, one
-thread each, instead.
+thread each, instead. --vectors writes small tokenizers with the package's ids
+for some strings, which tests/lib/text/tokenizer_families.c replays.
 
 Run from the top of the tree with a Python that has the package `tokenizers`,
 after out/tests/tools/tokenize_lines was built (QUERN_TOKENIZE_LINES names
@@ -200,7 +202,7 @@ def corpus():
     return [l for l in lines if l]
 
 
-def train(spec):
+def train(spec, size):
     """A small vocabulary for the family, as vocab and merges."""
     specials = ["<unk>", "<s>", "</s>"]
     tok = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -216,7 +218,7 @@ def train(spec):
             add_prefix_space=False, use_regex=True)
         alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=2500, special_tokens=specials, show_progress=False,
+        vocab_size=size, special_tokens=specials, show_progress=False,
         initial_alphabet=alphabet,
         limit_alphabet=120 if spec.get("few") else 600)
     tok.train_from_iterator(corpus(), trainer)
@@ -254,9 +256,9 @@ def added_tokens(spec, vocab):
     return added
 
 
-def build(name, spec):
+def build(spec, size=2500):
     sentence = bool(spec.get("sentence"))
-    vocab, merges = train(spec)
+    vocab, merges = train(spec, size)
     return json.dumps({
         "version": "1.0", "truncation": None, "padding": None,
         "added_tokens": added_tokens(spec, vocab),
@@ -270,7 +272,8 @@ def build(name, spec):
                   "end_of_word_suffix": None,
                   "fuse_unk": sentence, "byte_fallback": sentence,
                   "ignore_merges": bool(spec.get("ignore_merges")),
-                  "vocab": vocab, "merges": merges}})
+                  "vocab": vocab, "merges": merges}},
+        ensure_ascii=False, separators=(",", ":"))
 
 
 PIECES = ["'s", "'T", "'re", "'LL", "'\u017f", "'", "<s>", "</s>", "<unk>",
@@ -396,6 +399,30 @@ def speed(path, name, folder):
     return same
 
 
+def write_vectors(folder):
+    os.makedirs(folder, exist_ok=True)
+    for name in ("llama3", "qwen2", "qwen35", "tekken", "gpt4o", "smollm",
+                 "deepseek", "llama2", "mistral", "mistral-always", "phi3",
+                 "gemma", "unknown", "nfkc", "odd-added", "split-next"):
+        path = os.path.join(folder, name + ".json")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(build(FAMILIES[name], 700) + "\n")
+        ref = Tokenizer.from_file(path)
+        gen = Strings(11, True)
+        with open(os.path.join(folder, name + ".ref.json"), "w",
+                  encoding="utf-8") as f:
+            rows = []
+            for i in range(40):
+                text = gen.one(i)
+                special = ref.encode(text).ids
+                rows.append(json.dumps({
+                    "text": text, "ids": ref.encode(
+                        text, add_special_tokens=False).ids,
+                    "ids_with_special": special,
+                    "decoded": ref.decode(special)}, separators=(",", ":")))
+            f.write("[\n" + ",\n".join(rows) + "\n]\n")
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--count", type=int, default=20000)
@@ -403,7 +430,11 @@ def main():
     ap.add_argument("--only")
     ap.add_argument("--speed", action="store_true")
     ap.add_argument("--keep", help="folder to leave the tokenizers in")
+    ap.add_argument("--vectors", help="folder to write vectors to")
     args = ap.parse_args()
+    if args.vectors:
+        write_vectors(args.vectors)
+        return 0
     failed = number = 0
     print("# tokenizers %s" % tokenizers.__version__)
     with tempfile.TemporaryDirectory() as folder:
@@ -412,7 +443,7 @@ def main():
                 continue
             path = os.path.join(args.keep or folder, name + ".json")
             with open(path, "w", encoding="utf-8") as f:
-                f.write(build(name, spec))
+                f.write(build(spec))
             number += 1
             if args.speed:
                 why = None if speed(path, name, folder) else "ids differ"
