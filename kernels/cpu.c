@@ -15,6 +15,12 @@ usable(const char *isa)
 {
     if (strcmp(isa, "ref") == 0)
         return &kernel_ops_ref;
+#if defined(__x86_64__)
+    /* F16C came with the generation before AVX2: not asked for */
+    if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
+        return &kernel_ops_avx2;
+#endif
     return NULL;
 }
 

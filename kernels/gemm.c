@@ -1,6 +1,6 @@
 #include "kernels/gemm.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,10 +8,12 @@
 #include <cblas.h>
 
 /*
- * Every call to OpenBLAS is for at most TILE_X rows of x and TILE_W rows of w,
- * tiles beginning at multiples of these: a row always meets the same kernel.
+ * Every call to OpenBLAS is for one tile of at most TILE_X rows of x and
+ * GEMM_TILE rows of w, beginning at multiples of these. Its Haswell kernels work
+ * on 12 x 8 outputs and sum the last rows of a call in another order (seen in
+ * 0.3.21), so the bits of an output hang on the size of the call it is in.
  */
-enum { TILE_X = 256, TILE_W = 256 };
+enum { TILE_X = 240 };
 
 const char *
 gemm_pinned_core(void)
@@ -71,8 +73,9 @@ void
 gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
     const float *w, size_t row0, size_t row1, size_t cols)
 {
+    assert(row0 % GEMM_TILE == 0);
     for (size_t r = row0, re; r < row1; r = re) {
-        re = tile_end(r, TILE_W, row1);
+        re = tile_end(r, GEMM_TILE, row1);
         for (size_t a = 0, ae; a < n; a = ae) {
             ae = tile_end(a, TILE_X, n);
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans,

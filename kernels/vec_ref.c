@@ -53,7 +53,7 @@ max_ref(const float *x, size_t n)
 
     for (size_t i = 1; i < n; i++)
         top = x[i] > top ? x[i] : top;
-    return top;
+    return top + 0.0f; /* a zero is +0, whichever came first */
 }
 
 static void

@@ -1,0 +1,100 @@
+/*
+ * avx2.h - small AVX2 pieces that several files need (private)
+ */
+#ifndef QUERN_KERNELS_AVX2_H
+#define QUERN_KERNELS_AVX2_H
+
+#if defined(__AVX2__)
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline __m256i
+load_bytes(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+static inline void
+store_bytes(void *p, __m256i v)
+{
+    _mm256_storeu_si256((__m256i *)p, v);
+}
+
+static inline __m128i
+load_half(const void *p)
+{
+    return _mm_loadu_si128((const __m128i *)p);
+}
+
+/* The same four bytes in every 32-bit lane. */
+static inline __m256i
+spread4(const void *p)
+{
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
+/* The first n (< 8) floats, zeros behind them; nothing is read beyond. */
+static inline __m256i
+mask8(size_t n)
+{
+    const __m256i i = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), i);
+}
+
+static inline __m256
+load_some(const float *p, size_t n)
+{
+    return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, mask8(n));
+}
+
+static inline void
+store_some(float *p, __m256 v, size_t n)
+{
+    if (n >= 8)
+        _mm256_storeu_ps(p, v);
+    else
+        _mm256_maskstore_ps(p, mask8(n), v);
+}
+
+/* Lanes 16 -> 8 -> 4 -> 2 -> 1; lo holds virtual lanes 0-7, hi 8-15. */
+static inline float
+fold16(__m256 lo, __m256 hi)
+{
+    __m256 s = _mm256_add_ps(lo, hi);
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(s),
+        _mm256_extractf128_ps(s, 1));
+
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    q = _mm_add_ss(q, _mm_movehdup_ps(q));
+    return _mm_cvtss_f32(q);
+}
+
+/* 8 x 8 transpose of 32-bit lanes: out[k] lane r = in[r] lane k. */
+static inline void
+transpose8(const __m256i in[8], __m256i out[8])
+{
+    __m256i t[8], u[8];
+
+    for (int i = 0; i < 4; i++) {
+        t[2 * i] = _mm256_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
+        t[2 * i + 1] = _mm256_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        out[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
+        out[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
+    }
+}
+
+#endif
+#endif

@@ -1,0 +1,19 @@
+/*
+ * ops_avx2.h - what the AVX2 table takes from other files (private)
+ */
+#ifndef QUERN_KERNELS_OPS_AVX2_H
+#define QUERN_KERNELS_OPS_AVX2_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/qtype.h"
+
+void act_encode_avx2(enum act_type t, void *dst, const float *x, size_t rows,
+    size_t cols);
+void matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
+    size_t row1, size_t cols, const void *act, size_t n_act);
+void matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
+    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
+
+#endif

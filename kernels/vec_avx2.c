@@ -1,0 +1,402 @@
+/*
+ * Vector operations on AVX2 and FMA: the bits of vec_ref.c, eight at a time
+ */
+#include "kernels/vec_ref.h"
+
+#include "kernels/ops.h"
+
+#if defined(__AVX2__)
+
+#include "kernels/avx2.h"
+#include "kernels/encode_row.h"
+#include "kernels/ops_avx2.h"
+#include "kernels/vec_impl.h"
+
+static float
+dot_avx2(const float *a, const float *b, size_t n)
+{
+    __m256 lo = _mm256_setzero_ps(), hi = lo;
+    size_t i = 0;
+
+    for (; i + 16 <= n; i += 16) {
+        lo = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i),
+            lo);
+        hi = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8),
+            _mm256_loadu_ps(b + i + 8), hi);
+    }
+    if (i < n) {
+        size_t m = n - i, k = m > 8 ? m - 8 : 0;
+
+        lo = _mm256_fmadd_ps(load_some(a + i, m), load_some(b + i, m), lo);
+        /* an empty upper half still adds its zeros, as the portable code does */
+        if (k > 0)
+            hi = _mm256_fmadd_ps(load_some(a + i + 8, k),
+                load_some(b + i + 8, k), hi);
+        else
+            hi = _mm256_add_ps(hi, _mm256_setzero_ps());
+    }
+    return fold16(lo, hi);
+}
+
+static float
+sum_avx2(const float *x, size_t n)
+{
+    __m256 lo = _mm256_setzero_ps(), hi = lo;
+    size_t i = 0;
+
+    for (; i + 16 <= n; i += 16) {
+        lo = _mm256_add_ps(lo, _mm256_loadu_ps(x + i));
+        hi = _mm256_add_ps(hi, _mm256_loadu_ps(x + i + 8));
+    }
+    if (i < n) {
+        size_t m = n - i, k = m > 8 ? m - 8 : 0;
+
+        lo = _mm256_add_ps(lo, load_some(x + i, m));
+        hi = _mm256_add_ps(hi,
+            k > 0 ? load_some(x + i + 8, k) : _mm256_setzero_ps());
+    }
+    return fold16(lo, hi);
+}
+
+static float
+max_avx2(const float *x, size_t n)
+{
+    float top = x[0];
+    size_t i = 0;
+
+    if (n >= 8) {
+        __m256 m = _mm256_loadu_ps(x);
+        __m128 q;
+
+        for (i = 8; i + 8 <= n; i += 8)
+            m = _mm256_max_ps(m, _mm256_loadu_ps(x + i));
+        q = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
+        q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+        q = _mm_max_ss(q, _mm_movehdup_ps(q));
+        top = _mm_cvtss_f32(q);
+    }
+    for (; i < n; i++)
+        top = x[i] > top ? x[i] : top;
+    return top + 0.0f;
+}
+
+static void
+axpy_avx2(float *y, float a, const float *x, size_t n)
+{
+    const __m256 va = _mm256_set1_ps(a);
+
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(y + i,
+            _mm256_fmadd_ps(va, load_some(x + i, m), load_some(y + i, m)), m);
+    }
+}
+
+static void
+add_avx2(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(y + i,
+            _mm256_add_ps(load_some(a + i, m), load_some(b + i, m)), m);
+    }
+}
+
+static void
+mul_avx2(float *y, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(y + i,
+            _mm256_mul_ps(load_some(a + i, m), load_some(b + i, m)), m);
+    }
+}
+
+static void
+scale_avx2(float *y, float a, const float *x, size_t n)
+{
+    const __m256 va = _mm256_set1_ps(a);
+
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(y + i, _mm256_mul_ps(va, load_some(x + i, m)), m);
+    }
+}
+
+/* Eight times exp_one of vec_impl.h. */
+static inline __m256
+exp8(__m256 x)
+{
+    const __m256 magic = _mm256_set1_ps(EXP_MAGIC);
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256 t = _mm256_fmadd_ps(x, _mm256_set1_ps(EXP_LOG2E), magic);
+    __m256 n = _mm256_sub_ps(t, magic);
+    __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_HIGH), x);
+    __m256 p = _mm256_set1_ps(EXP_P5);
+
+    r = _mm256_fmadd_ps(n, _mm256_set1_ps(-EXP_LN2_LOW), r);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_P4));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_P3));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_P2));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_P1));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(EXP_P0));
+    p = _mm256_fmadd_ps(_mm256_mul_ps(p, r), r, r);
+    p = _mm256_add_ps(p, _mm256_set1_ps(1.0f));
+
+    __m256i k = _mm256_sub_epi32(_mm256_castps_si256(t),
+        _mm256_castps_si256(magic));
+    __m256i half = _mm256_srai_epi32(k, 1);
+    __m256i one = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i two = _mm256_slli_epi32(
+        _mm256_add_epi32(_mm256_sub_epi32(k, half), bias), 23);
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(one));
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(two));
+    p = _mm256_blendv_ps(p, _mm256_set1_ps(INFINITY),
+        _mm256_cmp_ps(x, _mm256_set1_ps(EXP_MAX), _CMP_GT_OQ));
+    return _mm256_blendv_ps(p, _mm256_setzero_ps(),
+        _mm256_cmp_ps(x, _mm256_set1_ps(EXP_MIN), _CMP_LT_OQ));
+}
+
+static void
+exp_avx2(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(y + i, exp8(load_some(x + i, m)), m);
+    }
+}
+
+static void
+rmsnorm_avx2(float *y, const float *x, const float *w, size_t n, float eps)
+{
+    float r = 1.0f / sqrtf(dot_avx2(x, x, n) / (float)n + eps);
+    const __m256 vr = _mm256_set1_ps(r);
+
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        __m256 v = _mm256_mul_ps(load_some(x + i, m), vr);
+        store_some(y + i, _mm256_mul_ps(v, load_some(w + i, m)), m);
+    }
+}
+
+static void
+softmax_avx2(float *x, size_t n)
+{
+    const __m256 top = _mm256_set1_ps(max_avx2(x, n));
+
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        store_some(x + i, exp8(_mm256_sub_ps(load_some(x + i, m), top)), m);
+    }
+    scale_avx2(x, 1.0f / sum_avx2(x, n), x, n);
+}
+
+static void
+rope_half_avx2(float *x, size_t heads, size_t dim, const float *cos,
+    const float *sin)
+{
+    size_t half = dim / 2;
+
+    if (half % 8 != 0) {
+        rope_half_ref(x, heads, dim, cos, sin);
+        return;
+    }
+    for (size_t h = 0; h < heads; h++, x += dim) {
+        for (size_t i = 0; i < half; i += 8) {
+            __m256 p = _mm256_loadu_ps(x + i);
+            __m256 q = _mm256_loadu_ps(x + i + half);
+            __m256 c = _mm256_loadu_ps(cos + i), s = _mm256_loadu_ps(sin + i);
+
+            _mm256_storeu_ps(x + i,
+                _mm256_sub_ps(_mm256_mul_ps(p, c), _mm256_mul_ps(q, s)));
+            _mm256_storeu_ps(x + i + half,
+                _mm256_add_ps(_mm256_mul_ps(p, s), _mm256_mul_ps(q, c)));
+        }
+    }
+}
+
+static void
+rope_pairs_avx2(float *x, size_t heads, size_t dim, const float *cos,
+    const float *sin)
+{
+    if (dim % 8 != 0) {
+        rope_pairs_ref(x, heads, dim, cos, sin);
+        return;
+    }
+    for (size_t h = 0; h < heads; h++, x += dim) {
+        for (size_t i = 0; i < dim; i += 8) {
+            __m128 c4 = _mm_loadu_ps(cos + i / 2);
+            __m128 s4 = _mm_loadu_ps(sin + i / 2);
+            __m256 c = _mm256_set_m128(_mm_unpackhi_ps(c4, c4),
+                _mm_unpacklo_ps(c4, c4));
+            __m256 s = _mm256_set_m128(_mm_unpackhi_ps(s4, s4),
+                _mm_unpacklo_ps(s4, s4));
+            __m256 v = _mm256_loadu_ps(x + i);
+            __m256 swap = _mm256_permute_ps(v, 0xb1);
+
+            /* even lanes p c - q s, odd lanes q c + p s */
+            _mm256_storeu_ps(x + i,
+                _mm256_addsub_ps(_mm256_mul_ps(v, c),
+                    _mm256_mul_ps(swap, s)));
+        }
+    }
+}
+
+/* u * (g / (1 + exp(-z))) */
+static inline __m256
+gate8(__m256 g, __m256 z, __m256 u)
+{
+    __m256 e = exp8(_mm256_xor_ps(z, _mm256_set1_ps(-0.0f)));
+    __m256 d = _mm256_add_ps(_mm256_set1_ps(1.0f), e);
+
+    return _mm256_mul_ps(_mm256_div_ps(g, d), u);
+}
+
+static void
+silu_mul_avx2(float *y, const float *g, const float *u, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        __m256 v = load_some(g + i, m);
+        store_some(y + i, gate8(v, v, load_some(u + i, m)), m);
+    }
+}
+
+static void
+gelu_tanh_mul_avx2(float *y, const float *g, const float *u, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        size_t m = n - i;
+        __m256 v = load_some(g + i, m);
+        __m256 z = _mm256_mul_ps(_mm256_mul_ps(v, v), v);
+
+        z = _mm256_add_ps(v, _mm256_mul_ps(_mm256_set1_ps(GELU_CUBE), z));
+        z = _mm256_mul_ps(_mm256_set1_ps(GELU_SCALE), z);
+        store_some(y + i, gate8(v, z, load_some(u + i, m)), m);
+    }
+}
+
+/* Four keys against one query; each keeps its own 16 lanes. */
+static inline void
+dot4(float s[4], const float *q, const float *k, size_t ldk, size_t dim,
+    float scale)
+{
+    __m256 lo[4], hi[4];
+
+    for (int j = 0; j < 4; j++)
+        lo[j] = hi[j] = _mm256_setzero_ps();
+    for (size_t c = 0; c < dim; c += 16) {
+        __m256 a = _mm256_loadu_ps(q + c), b = _mm256_loadu_ps(q + c + 8);
+
+        for (size_t j = 0; j < 4; j++) {
+            const float *p = k + j * ldk + c;
+            lo[j] = _mm256_fmadd_ps(a, _mm256_loadu_ps(p), lo[j]);
+            hi[j] = _mm256_fmadd_ps(b, _mm256_loadu_ps(p + 8), hi[j]);
+        }
+    }
+    for (int j = 0; j < 4; j++)
+        s[j] = scale * fold16(lo[j], hi[j]);
+}
+
+static void
+attn_scores_avx2(float *s, size_t lds, const float *q, size_t ldq, size_t n_q,
+    const float *k, size_t ldk, size_t n_k, size_t dim, float scale)
+{
+    /* keys outside: 4 of them stay in cache for all queries */
+    size_t j = 0;
+
+    for (; dim % 16 == 0 && j + 4 <= n_k; j += 4)
+        for (size_t i = 0; i < n_q; i++)
+            dot4(s + i * lds + j, q + i * ldq, k + j * ldk, ldk, dim, scale);
+    for (; j < n_k; j++)
+        for (size_t i = 0; i < n_q; i++)
+            s[i * lds + j] = scale * dot_avx2(q + i * ldq, k + j * ldk, dim);
+}
+
+/* Columns [c, c + 32) of two outputs. */
+static inline void
+mix2x32(float *y0, float *y1, const float *p0, const float *p1, const float *v,
+    size_t ldv, size_t n_k)
+{
+    __m256 a[4], b[4];
+
+    for (int t = 0; t < 4; t++)
+        a[t] = b[t] = _mm256_setzero_ps();
+    for (size_t j = 0; j < n_k; j++, v += ldv) {
+        __m256 w0 = _mm256_set1_ps(p0[j]), w1 = _mm256_set1_ps(p1[j]);
+
+        for (int t = 0; t < 4; t++) {
+            __m256 x = _mm256_loadu_ps(v + 8 * t);
+            a[t] = _mm256_fmadd_ps(w0, x, a[t]);
+            b[t] = _mm256_fmadd_ps(w1, x, b[t]);
+        }
+    }
+    for (int t = 0; t < 4; t++) {
+        _mm256_storeu_ps(y0 + 8 * t, a[t]);
+        _mm256_storeu_ps(y1 + 8 * t, b[t]);
+    }
+}
+
+static void
+attn_mix_avx2(float *y, size_t ldy, const float *p, size_t ldp, size_t n_q,
+    const float *v, size_t ldv, size_t n_k, size_t dim)
+{
+    size_t c = 0;
+
+    for (; c + 32 <= dim; c += 32) {
+        for (size_t i = 0; i < n_q; i += 2) {
+            size_t i1 = i + 1 < n_q ? i + 1 : i; /* the last one twice */
+            mix2x32(y + i * ldy + c, y + i1 * ldy + c, p + i * ldp,
+                p + i1 * ldp, v + c, ldv, n_k);
+        }
+    }
+    for (; c < dim; c += 8) {
+        size_t m = dim - c;
+
+        for (size_t i = 0; i < n_q; i++) {
+            __m256 a = _mm256_setzero_ps();
+
+            for (size_t j = 0; j < n_k; j++)
+                a = _mm256_fmadd_ps(_mm256_set1_ps(p[i * ldp + j]),
+                    load_some(v + j * ldv + c, m), a);
+            store_some(y + i * ldy + c, a, m);
+        }
+    }
+}
+
+static void
+f16_row_avx2(float *dst, const void *src, size_t n)
+{
+    const uint8_t *s = src;
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(dst + i, _mm256_cvtph_ps(load_half(s + 2 * i)));
+    f16_to_f32_row_ref(dst + i, s + 2 * i, n - i);
+}
+
+const struct kernel_ops kernel_ops_avx2 = {
+    .isa = "avx2",
+    .act_encode = act_encode_avx2,
+    .encode_row = encode_row_ref,
+    .matmul = matmul_avx2,
+    .f16_row = f16_row_avx2,
+    .dot = dot_avx2,
+    .sum = sum_avx2,
+    .max = max_avx2,
+    .axpy = axpy_avx2,
+    .add = add_avx2,
+    .mul = mul_avx2,
+    .scale = scale_avx2,
+    .exp = exp_avx2,
+    .rmsnorm = rmsnorm_avx2,
+    .softmax = softmax_avx2,
+    .rope_half = rope_half_avx2,
+    .rope_pairs = rope_pairs_avx2,
+    .silu_mul = silu_mul_avx2,
+    .gelu_tanh_mul = gelu_tanh_mul_avx2,
+    .attn_scores = attn_scores_avx2,
+    .attn_mix = attn_mix_avx2,
+};
+
+#endif
