@@ -30,6 +30,13 @@ struct work {
     size_t shown; /* of `done`, by thread 0 */
 };
 
+static bool
+begins_with(const struct ids *whole, const struct ids *start)
+{
+    return whole->n >= start->n && (start->n == 0 ||
+        memcmp(whole->v, start->v, start->n * sizeof *start->v) == 0);
+}
+
 int
 choice_tokens(struct tokenizer *t, const char *prompt_text,
     const char *choice_text, struct ids *prompt, struct ids *choice,
@@ -45,15 +52,19 @@ choice_tokens(struct tokenizer *t, const char *prompt_text,
     ids_clear(choice);
     str_add(&both, prompt_text);
     str_add(&both, choice_text);
-    if (tokenizer_encode(t, prompt_text, keep, false, prompt, e) == 0 &&
-        tokenizer_encode(t, both.p, both.len, false, &whole, e) == 0) {
-        if (whole.n > prompt->n)
-            ids_addn(choice, whole.v + prompt->n, whole.n - prompt->n);
-        else
-            err_set(e, ERR_WORK,
-                "choice '%.60s' adds no token to its prompt; write another",
-                choice_text);
-    }
+    if (tokenizer_encode(t, prompt_text, keep, false, prompt, e) ||
+        tokenizer_encode(t, both.p, both.len, false, &whole, e))
+        goto done;
+    if (begins_with(&whole, prompt))
+        ids_addn(choice, whole.v + prompt->n, whole.n - prompt->n);
+    else if (tokenizer_encode(t, both.p + keep, both.len - keep, false,
+                 choice, e))
+        goto done;
+    if (choice->n == 0)
+        err_set(e, ERR_WORK,
+            "choice '%.60s' adds no token to its prompt; write another",
+            choice_text);
+done:
     ids_release(&whole);
     str_release(&both);
     return e->code;

@@ -4,7 +4,7 @@
  * Choices are scored by the log likelihood of their tokens after the prompt,
  * where the tokens are those that tokenizing prompt and choice together gives
  * past the prompt's own (lm-evaluation-harness; the delimiter is empty, since a
- * choice brings its space). The highest sum wins, ties go to the first. Free
+ * choice brings its space; see choice_tokens). The highest sum wins, ties go to the first. Free
  * answers are written greedily.
  *
  * Every item is computed alone, in a session of its own thread: the result does
@@ -69,9 +69,15 @@ json_t *item_score_json(const struct suite_item *it,
 json_t *suite_score_json(const struct suite *s, const struct suite_score *r);
 
 /*
- * choice_tokens - the ids of a choice after a prompt, by the rule above
- * Trailing spaces of the prompt count as the beginning of the choice. Errors
- * when nothing is left. `prompt` gets the ids of the prompt without them.
+ * choice_tokens - the ids of a choice after a prompt
+ *
+ * The ids of prompt and choice together, past those of the prompt. Trailing
+ * spaces of the prompt count as the beginning of the choice; `prompt` gets the
+ * ids of the prompt without them. Where the two texts merge at the seam (")"
+ * and ")\n" become one token), the prompt's ids are no beginning of the whole's:
+ * cutting at their number, as the harness does, would score a text that is not
+ * the choice, so the choice's own ids are taken then. Errors when nothing is
+ * left.
  */
 int choice_tokens(struct tokenizer *t, const char *prompt_text,
     const char *choice_text, struct ids *prompt, struct ids *choice,
