@@ -436,6 +436,6 @@ policy_check(struct policy *o, const struct policy_env *env,
     o->alpha = schema_real(budget_fields, o->budget, "alpha") / looks;
     if (strcmp(correction, "candidates") == 0 && o->n_candidates > 0)
         o->alpha /= (double)o->n_candidates;
-    if (p->n == 0)
+    if (p->n == p->unsigned_n)
         answers_in_words(o);
 }

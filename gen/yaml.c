@@ -299,6 +299,34 @@ read_stream(struct reader *r)
             "policies/ with 'quern init'", r->f->path);
 }
 
+/*
+ * libfyaml 0.7 loops on some directives (lines that begin with a percent sign
+ * before a document), and a policy has no use for them. It also reads UTF-16,
+ * in which such a line would not be found.
+ */
+static int
+check_text(const char *path, const char *text, size_t n, struct err *e)
+{
+    size_t line = 1;
+
+    if (n > YAML_MAX_BYTES)
+        return err_set(e, ERR_WORK, "%s:1:1: larger than 1 MiB; a policy is "
+            "a page or two", path);
+    for (size_t i = 0; i < n; i++) {
+        bool begins = i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' ||
+            (i == 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0);
+
+        if (begins && text[i] == '%')
+            return err_set(e, ERR_WORK, "%s:%zu:1: directives are not used; "
+                "take the line out", path, line);
+        if (text[i] == '\0' || ((unsigned char)text[i] >= 0xfe && i < 2))
+            return err_set(e, ERR_WORK, "%s:%zu:1: not UTF-8 text; save it "
+                "as UTF-8", path, line);
+        line += text[i] == '\n';
+    }
+    return 0;
+}
+
 int
 yaml_parse(struct yaml_file *f, const char *path, const char *text, size_t n,
     struct err *e)
@@ -308,9 +336,8 @@ yaml_parse(struct yaml_file *f, const char *path, const char *text, size_t n,
         FYPCF_DEFAULT_VERSION_1_2 };
 
     *f = (struct yaml_file){ .path = path };
-    if (n > YAML_MAX_BYTES)
-        return err_set(e, ERR_WORK, "%s:1:1: larger than 1 MiB; a policy is "
-            "a page or two", path);
+    if (check_text(path, text, n, e))
+        return e->code;
     r.diag = fy_diag_create(NULL);
     fy_diag_set_collect_errors(r.diag, true);
     cfg.diag = r.diag;
