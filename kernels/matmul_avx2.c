@@ -43,86 +43,84 @@ struct shape {
 
 #define INLINE static inline __attribute__((always_inline))
 
-/*
- * c[2 a + g] = sums of maddubs over n steps, for four activations a and two
- * groups g; g1 lies behind g0 in the panel.
- */
-INLINE void
-multiply4(__m256i c[8], const uint8_t *g0, const uint8_t *g1,
-    const struct act4 *act, size_t at, int n)
-{
-    const int8_t *a0 = act->q[0] + at, *a1 = act->q[1] + at;
-    const int8_t *a2 = act->q[2] + at, *a3 = act->q[3] + at;
-    __m256i w0 = load_bytes(g0), w1 = load_bytes(g1);
-    __m256i x0 = spread4(a0), x1 = spread4(a1);
-    __m256i c0 = _mm256_maddubs_epi16(w0, x0);
-    __m256i c1 = _mm256_maddubs_epi16(w1, x0);
-    __m256i c2 = _mm256_maddubs_epi16(w0, x1);
-    __m256i c3 = _mm256_maddubs_epi16(w1, x1);
-    __m256i x2 = spread4(a2), x3 = spread4(a3);
-    __m256i c4 = _mm256_maddubs_epi16(w0, x2);
-    __m256i c5 = _mm256_maddubs_epi16(w1, x2);
-    __m256i c6 = _mm256_maddubs_epi16(w0, x3);
-    __m256i c7 = _mm256_maddubs_epi16(w1, x3);
+/* Sums stay in registers only if the loop over steps is unrolled. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 
-    for (int s = 1; s < n; s++) {
-        w0 = load_bytes(g0 + 32 * s);
-        w1 = load_bytes(g1 + 32 * s);
-        x0 = spread4(a0 + 4 * s);
-        c0 = _mm256_add_epi16(c0, _mm256_maddubs_epi16(w0, x0));
-        c1 = _mm256_add_epi16(c1, _mm256_maddubs_epi16(w1, x0));
-        x1 = spread4(a1 + 4 * s);
-        c2 = _mm256_add_epi16(c2, _mm256_maddubs_epi16(w0, x1));
-        c3 = _mm256_add_epi16(c3, _mm256_maddubs_epi16(w1, x1));
-        x2 = spread4(a2 + 4 * s);
-        c4 = _mm256_add_epi16(c4, _mm256_maddubs_epi16(w0, x2));
-        c5 = _mm256_add_epi16(c5, _mm256_maddubs_epi16(w1, x2));
-        x3 = spread4(a3 + 4 * s);
-        c6 = _mm256_add_epi16(c6, _mm256_maddubs_epi16(w0, x3));
-        c7 = _mm256_add_epi16(c7, _mm256_maddubs_epi16(w1, x3));
-    }
-    c[0] = c0;
-    c[1] = c1;
-    c[2] = c2;
-    c[3] = c3;
-    c[4] = c4;
-    c[5] = c5;
-    c[6] = c6;
-    c[7] = c7;
+/* One register for each activation (number) and group of rows (letter). */
+struct sums {
+    __m256i a0, b0, a1, b1, a2, b2, a3, b3;
+};
+
+INLINE __m256i
+dot16(__m256i w, __m256i x, __m256i c)
+{
+    return _mm256_add_epi16(c, _mm256_maddubs_epi16(w, x));
 }
 
-/* The same for one activation, the first. */
-INLINE void
-multiply1(__m256i c[2], const uint8_t *g0, const uint8_t *g1,
-    const struct act4 *act, size_t at, int n)
+INLINE __m256i
+widen(__m256i c, __m256i scale, __m256i sum)
 {
-    const int8_t *a = act->q[0] + at;
-    __m256i x = spread4(a);
-    __m256i c0 = _mm256_maddubs_epi16(load_bytes(g0), x);
-    __m256i c1 = _mm256_maddubs_epi16(load_bytes(g1), x);
-
-    for (int s = 1; s < n; s++) {
-        x = spread4(a + 4 * s);
-        c0 = _mm256_add_epi16(c0,
-            _mm256_maddubs_epi16(load_bytes(g0 + 32 * s), x));
-        c1 = _mm256_add_epi16(c1,
-            _mm256_maddubs_epi16(load_bytes(g1 + 32 * s), x));
-    }
-    c[0] = c0;
-    c[1] = c1;
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(c, scale));
 }
 
+/* Sums of maddubs over n steps from step `from` of sub-block b. */
 INLINE void
-multiply(__m256i *c, const struct panel *p, size_t b, int from,
+multiply(struct sums *c, const struct panel *p, size_t b, int from,
     const struct act4 *act, int n, int acts)
 {
-    const uint8_t *g0 = p->q[b][0][from], *g1 = p->q[b][1][from];
+    const uint8_t *wa = p->q[b][0][from], *wb = p->q[b][1][from];
     size_t at = 32 * b + 4 * (size_t)from;
+    __m256i zero = _mm256_setzero_si256();
 
-    if (acts == 4)
-        multiply4(c, g0, g1, act, at, n);
-    else
-        multiply1(c, g0, g1, act, at, n);
+    c->a0 = c->b0 = c->a1 = c->b1 = zero;
+    c->a2 = c->b2 = c->a3 = c->b3 = zero;
+    UNROLL
+    for (int s = 0; s < n; s++) {
+        __m256i a = load_bytes(wa + 32 * s), d = load_bytes(wb + 32 * s);
+        __m256i x = spread4(act->q[0] + at + 4 * s);
+
+        c->a0 = dot16(a, x, c->a0);
+        c->b0 = dot16(d, x, c->b0);
+        if (acts == 1)
+            continue;
+        x = spread4(act->q[1] + at + 4 * s);
+        c->a1 = dot16(a, x, c->a1);
+        c->b1 = dot16(d, x, c->b1);
+        x = spread4(act->q[2] + at + 4 * s);
+        c->a2 = dot16(a, x, c->a2);
+        c->b2 = dot16(d, x, c->b2);
+        x = spread4(act->q[3] + at + 4 * s);
+        c->a3 = dot16(a, x, c->a3);
+        c->b3 = dot16(d, x, c->b3);
+    }
+}
+
+/* sum += pairs of c times the scales sa and sb. */
+INLINE void
+widen_all(struct sums *sum, const struct sums *c, __m256i sa, __m256i sb,
+    int acts)
+{
+    sum->a0 = widen(c->a0, sa, sum->a0);
+    sum->b0 = widen(c->b0, sb, sum->b0);
+    if (acts == 1)
+        return;
+    sum->a1 = widen(c->a1, sa, sum->a1);
+    sum->b1 = widen(c->b1, sb, sum->b1);
+    sum->a2 = widen(c->a2, sa, sum->a2);
+    sum->b2 = widen(c->b2, sb, sum->b2);
+    sum->a3 = widen(c->a3, sa, sum->a3);
+    sum->b3 = widen(c->b3, sb, sum->b3);
+}
+
+INLINE void
+clear(struct sums *s)
+{
+    s->a0 = s->b0 = s->a1 = s->b1 = _mm256_setzero_si256();
+    s->a2 = s->b2 = s->a3 = s->b3 = _mm256_setzero_si256();
 }
 
 /* f = fma((float)sum, w * a, f) */
@@ -141,6 +139,41 @@ spread_float(const uint8_t *p)
     return _mm256_castsi256_ps(spread4(p));
 }
 
+/* f += m * s, m of eight rows */
+INLINE void
+add_min(float *f, const float *m, __m256 s)
+{
+    _mm256_storeu_ps(f, _mm256_fmadd_ps(_mm256_loadu_ps(m), s,
+        _mm256_loadu_ps(f)));
+}
+
+/* One activation's sums of block b of a type of 32 become floats. */
+INLINE void
+finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
+    int i, __m256i va, __m256i vb, const struct shape t)
+{
+    __m256 d = spread_float(act->d[i] + 4 * b);
+
+    if (t.split)
+        va = _mm256_add_epi32(va, vb);
+    if (t.off != 0) {
+        __m256i off = _mm256_mullo_epi32(spread4(act->s[i] + 4 * b),
+            _mm256_set1_epi32(-t.off));
+        va = _mm256_add_epi32(va, off);
+        vb = _mm256_add_epi32(vb, off);
+    }
+    f += TILE * i;
+    accumulate(f, va, p->d[b][0], d);
+    if (!t.split)
+        accumulate(f + 8, vb, p->d[b][1], d);
+    if (t.mins) {
+        __m256 s = spread_float(act->s[i] + 4 * b);
+
+        add_min(f, p->m[b][0], s);
+        add_min(f + 8, p->m[b][1], s);
+    }
+}
+
 /*
  * Types of 32: `blocks` blocks of a panel into f[a][16]. For a split type only
  * eight rows, the planes being joined as 16 high + low.
@@ -153,38 +186,21 @@ blocks_32(float *f, const struct panel *p, const struct act4 *act,
     const __m256i first = t.split ? _mm256_set1_epi16(16) : one;
 
     for (size_t b = 0; b < blocks; b++) {
-        __m256i c[8], sum[8];
+        struct sums c, sum;
 
-        multiply(c, p, b, 0, act, t.steps, acts);
-        for (int k = 0; k < 2 * acts; k++)
-            sum[k] = _mm256_madd_epi16(c[k], k & 1 ? one : first);
-        for (int from = t.steps; from < 8; from += t.steps) {
-            multiply(c, p, b, from, act, t.steps, acts);
-            for (int k = 0; k < 2 * acts; k++)
-                sum[k] = _mm256_add_epi32(sum[k],
-                    _mm256_madd_epi16(c[k], k & 1 ? one : first));
+        clear(&sum);
+        multiply(&c, p, b, 0, act, t.steps, acts);
+        widen_all(&sum, &c, first, one, acts);
+        if (t.steps == 4) {
+            multiply(&c, p, b, 4, act, 4, acts);
+            widen_all(&sum, &c, first, one, acts);
         }
-        for (int a = 0; a < acts; a++) {
-            float *fa = f + TILE * a;
-            __m256 d = spread_float(act->d[a] + 4 * b);
-            __m256i off = _mm256_mullo_epi32(spread4(act->s[a] + 4 * b),
-                _mm256_set1_epi32(-t.off));
-
-            if (t.split)
-                sum[2 * a] = _mm256_add_epi32(sum[2 * a], sum[2 * a + 1]);
-            for (int g = 0; g < (t.split ? 1 : 2); g++) {
-                __m256i v = sum[2 * a + g];
-
-                if (t.off != 0)
-                    v = _mm256_add_epi32(v, off);
-                accumulate(fa + 8 * g, v, p->d[b][g], d);
-                if (t.mins)
-                    _mm256_storeu_ps(fa + 8 * g, _mm256_fmadd_ps(
-                        _mm256_loadu_ps(p->m[b][g]),
-                        spread_float(act->s[a] + 4 * b),
-                        _mm256_loadu_ps(fa + 8 * g)));
-            }
-        }
+        finish_32(f, p, act, b, 0, sum.a0, sum.b0, t);
+        if (acts == 1)
+            continue;
+        finish_32(f, p, act, b, 1, sum.a1, sum.b1, t);
+        finish_32(f, p, act, b, 2, sum.a2, sum.b2, t);
+        finish_32(f, p, act, b, 3, sum.a3, sum.b3, t);
     }
 }
 
@@ -194,10 +210,56 @@ corrections(const struct panel *p, int g, const uint8_t *sums, int pairs)
 {
     __m256i v = _mm256_madd_epi16(load_bytes(p->corr[0][g]), spread4(sums));
 
+    UNROLL
     for (int j = 1; j < pairs; j++)
         v = _mm256_add_epi32(v, _mm256_madd_epi16(load_bytes(p->corr[j][g]),
             spread4(sums + 4 * j)));
     return v;
+}
+
+/* One group of rows and one activation of a type of 256 become floats. */
+INLINE void
+finish_group(float *f, const struct panel *p, const struct act4 *act, int i,
+    int g, __m256i v, const struct shape t)
+{
+    __m256 d = spread_float(act->d[i]);
+    __m256i fix = corrections(p, g, act->s[i], t.corr16 ? 8 : 4);
+
+    f += TILE * i + 8 * g;
+    if (!t.mins)
+        v = _mm256_add_epi32(v, fix);
+    accumulate(f, v, p->d[0][g], d);
+    if (t.mins)
+        accumulate(f, fix, p->m[0][g], d);
+}
+
+INLINE void
+finish_256(float *f, const struct panel *p, const struct act4 *act, int i,
+    __m256i va, __m256i vb, const struct shape t)
+{
+    if (t.split) {
+        finish_group(f, p, act, i, 0, _mm256_add_epi32(va, vb), t);
+    } else {
+        finish_group(f, p, act, i, 0, va, t);
+        finish_group(f, p, act, i, 1, vb, t);
+    }
+}
+
+/* Steps [from, from + 4) of sub-block b, which share scales. */
+INLINE void
+half_block(struct sums *sum, const struct panel *p, size_t b, int from,
+    const struct act4 *act, int steps, int acts)
+{
+    __m256i sa = load_bytes(p->sc[b][from / 4][0]);
+    __m256i sb = load_bytes(p->sc[b][from / 4][1]);
+    struct sums c;
+
+    multiply(&c, p, b, from, act, steps, acts);
+    widen_all(sum, &c, sa, sb, acts);
+    if (steps == 2) {
+        multiply(&c, p, b, from + 2, act, 2, acts);
+        widen_all(sum, &c, sa, sb, acts);
+    }
 }
 
 /* Types of 256: one block, likewise. */
@@ -205,37 +267,20 @@ INLINE void
 block_256(float *f, const struct panel *p, const struct act4 *act,
     const struct shape t, int acts)
 {
-    __m256i sum[8];
+    struct sums sum;
 
-    for (int k = 0; k < 2 * acts; k++)
-        sum[k] = _mm256_setzero_si256();
+    clear(&sum);
     for (size_t b = 0; b < 8; b++) {
-        for (int from = 0; from < 8; from += t.steps) {
-            __m256i c[8];
-
-            multiply(c, p, b, from, act, t.steps, acts);
-            for (int k = 0; k < 2 * acts; k++)
-                sum[k] = _mm256_add_epi32(sum[k], _mm256_madd_epi16(c[k],
-                    load_bytes(p->sc[b][from / 4][k & 1])));
-        }
+        half_block(&sum, p, b, 0, act, t.steps, acts);
+        if (t.steps < 8)
+            half_block(&sum, p, b, 4, act, t.steps, acts);
     }
-    for (int a = 0; a < acts; a++) {
-        float *fa = f + TILE * a;
-        __m256 d = spread_float(act->d[a]);
-
-        if (t.split)
-            sum[2 * a] = _mm256_add_epi32(sum[2 * a], sum[2 * a + 1]);
-        for (int g = 0; g < (t.split ? 1 : 2); g++) {
-            __m256i v = sum[2 * a + g];
-            __m256i fix = corrections(p, g, act->s[a], t.corr16 ? 8 : 4);
-
-            if (!t.mins)
-                v = _mm256_add_epi32(v, fix);
-            accumulate(fa + 8 * g, v, p->d[0][g], d);
-            if (t.mins)
-                accumulate(fa + 8 * g, fix, p->m[0][g], d);
-        }
-    }
+    finish_256(f, p, act, 0, sum.a0, sum.b0, t);
+    if (acts == 1)
+        return;
+    finish_256(f, p, act, 1, sum.a1, sum.b1, t);
+    finish_256(f, p, act, 2, sum.a2, sum.b2, t);
+    finish_256(f, p, act, 3, sum.a3, sum.b3, t);
 }
 
 /* One chunk of columns for one or four activations. */
