@@ -74,6 +74,7 @@ work_release(struct work *w)
     free(w->tile_cap);
     free(w->rope.cos);
     free(w->rope.sin);
+    free(w->pieces);
     free(w->act);
     *w = (struct work){ 0 };
 }
@@ -277,10 +278,9 @@ matrix_apply(struct work *w, const struct matrix *m, float *y,
 /* Row-wise work over n rows: what a task does to one of them. */
 struct rows_job {
     struct work *w;
-    struct kv *kv;
     float *y;
     const float *x, *weight;
-    size_t n, pos0;
+    size_t n;
     void (*one)(const struct rows_job *j, size_t row);
 };
 
@@ -346,11 +346,10 @@ silu_one(const struct rows_job *j, size_t row)
 
 /* Rotates q and k of a position and files k and v. */
 static void
-rope_one(const struct rows_job *j, size_t row)
+rope_row(struct work *w, struct kv *kv, size_t row, size_t pos)
 {
-    struct work *w = j->w;
     const struct model_config *c = w->c;
-    size_t dim = c->head_dim, pos = j->pos0 + row;
+    size_t dim = c->head_dim;
     const float *cosines = w->rope.cos + pos * w->rope.half;
     const float *sines = w->rope.sin + pos * w->rope.half;
     float *q = w->q + row * c->heads * dim;
@@ -365,44 +364,78 @@ rope_one(const struct rows_job *j, size_t row)
         rope_half_f32(k, c->kv_heads, dim, cosines, sines);
     }
     for (size_t h = 0; h < c->kv_heads; h++) {
-        size_t at = (h * j->kv->cap + pos) * dim;
+        size_t at = (h * kv->cap + pos) * dim;
 
-        memcpy(j->kv->k + at, k + h * dim, dim * sizeof *k);
-        memcpy(j->kv->v + at, v + h * dim, dim * sizeof *v);
+        memcpy(kv->k + at, k + h * dim, dim * sizeof *k);
+        memcpy(kv->v + at, v + h * dim, dim * sizeof *v);
     }
+}
+
+void
+work_spans(struct work *w, const struct span *spans, size_t n_spans)
+{
+    size_t n = 0, last = 0;
+
+    for (size_t i = 0; i < n_spans; i++) {
+        n += (spans[i].n + ATTN_STEP - 1) / ATTN_STEP;
+        if (spans[i].pos0 + spans[i].n > last)
+            last = spans[i].pos0 + spans[i].n;
+    }
+    if (n > w->piece_cap) {
+        w->pieces = mem_realloc(w->pieces, n, sizeof *w->pieces);
+        w->piece_cap = n;
+    }
+    w->n_pieces = 0;
+    for (size_t i = 0; i < n_spans; i++)
+        for (size_t j = 0; j < spans[i].n; j += ATTN_STEP)
+            w->pieces[w->n_pieces++] = (struct piece){ i, j,
+                min_size(ATTN_STEP, spans[i].n - j) };
+    rope_reserve(&w->rope, last);
 }
 
 struct attn_job {
     struct work *w;
-    const struct kv *kv;
-    size_t n, pos0;
+    const struct span *spans;
 };
 
-/* One head over up to ATTN_STEP positions. */
+static void
+rope_task(void *ctx, size_t i, unsigned thread)
+{
+    const struct attn_job *j = ctx;
+    const struct piece *p = &j->w->pieces[i];
+    const struct span *s = &j->spans[p->span];
+
+    (void)thread;
+    for (size_t r = p->first; r < p->first + p->n; r++)
+        rope_row(j->w, s->kv, s->row0 + r, s->pos0 + r);
+}
+
+/* One head over the positions of a piece. */
 static void
 attn_task(void *ctx, size_t i, unsigned thread)
 {
     const struct attn_job *j = ctx;
     struct work *w = j->w;
     const struct model_config *c = w->c;
+    const struct piece *p = &w->pieces[i / c->heads];
+    const struct span *span = &j->spans[p->span];
     size_t dim = c->head_dim, stride = (size_t)c->heads * dim;
-    size_t head = i % c->heads, first = i / c->heads * ATTN_STEP;
-    size_t rows = min_size(ATTN_STEP, j->n - first);
-    size_t keys = j->pos0 + first + rows;
-    size_t at = head / (c->heads / c->kv_heads) * j->kv->cap * dim;
+    size_t head = i % c->heads, row = span->row0 + p->first;
+    size_t before = span->pos0 + p->first, keys = before + p->n;
+    size_t at = head / (c->heads / c->kv_heads) * span->kv->cap * dim;
     float *s = thread_floats(&w->scores[thread], &w->score_cap[thread],
         ATTN_STEP * ((keys + 1023) / 1024 * 1024));
 
-    attn_scores_f32(s, keys, w->q + first * stride + head * dim, stride, rows,
-        j->kv->k + at, dim, keys, dim, (float)(1.0 / sqrt((double)dim)));
-    for (size_t r = 0; r < rows; r++) {
-        size_t seen = j->pos0 + first + r + 1;
+    attn_scores_f32(s, keys, w->q + row * stride + head * dim, stride, p->n,
+        span->kv->k + at, dim, keys, dim, (float)(1.0 / sqrt((double)dim)));
+    for (size_t r = 0; r < p->n; r++) {
+        size_t seen = before + r + 1;
 
         softmax_f32(s + r * keys, seen);
         memset(s + r * keys + seen, 0, (keys - seen) * sizeof *s);
     }
-    attn_mix_f32(w->attn + first * stride + head * dim, stride, s, keys, rows,
-        j->kv->v + at, dim, keys, dim);
+    attn_mix_f32(w->attn + row * stride + head * dim, stride, s, keys, p->n,
+        span->kv->v + at, dim, keys, dim);
 }
 
 static void
@@ -414,13 +447,11 @@ call_hook(layer_hook *hook, void *ctx, enum input_role in, const float *x,
 }
 
 static void
-attention(struct work *w, const struct block *b, struct kv *kv, float *x,
-    size_t n, size_t pos0, layer_hook *hook, void *ctx)
+attention(struct work *w, const struct block *b, const struct span *spans,
+    float *x, size_t n, layer_hook *hook, void *ctx)
 {
     const struct model_config *c = w->c;
-    struct rows_job rows = { .w = w, .kv = kv, .n = n, .pos0 = pos0,
-        .one = rope_one };
-    struct attn_job attn = { w, kv, n, pos0 };
+    struct attn_job attn = { w, spans };
 
     norm_rows(w, w->norm, x, b->attn_norm, n);
     act_forget(w);
@@ -428,10 +459,8 @@ attention(struct work *w, const struct block *b, struct kv *kv, float *x,
     matrix_apply(w, &b->m[ROLE_Q], w->q, w->norm, n);
     matrix_apply(w, &b->m[ROLE_K], w->k, w->norm, n);
     matrix_apply(w, &b->m[ROLE_V], w->v, w->norm, n);
-    rope_reserve(&w->rope, pos0 + n);
-    run_rows(&rows);
-    pool_run(w->pool, (n + ATTN_STEP - 1) / ATTN_STEP * c->heads, attn_task,
-        &attn);
+    pool_run(w->pool, w->n_pieces, rope_task, &attn);
+    pool_run(w->pool, w->n_pieces * c->heads, attn_task, &attn);
     act_forget(w);
     call_hook(hook, ctx, IN_O, w->attn, n, (size_t)c->heads * c->head_dim);
     matrix_apply(w, &b->m[ROLE_O], w->out, w->attn, n);
@@ -459,9 +488,12 @@ feed_forward(struct work *w, const struct block *b, float *x, size_t n,
 }
 
 void
-block_forward(struct work *w, const struct block *b, struct kv *kv, float *x,
-    size_t n, size_t pos0, layer_hook *hook, void *ctx)
+block_forward(struct work *w, const struct block *b,
+    const struct span *spans, size_t n_spans, float *x, layer_hook *hook,
+    void *ctx)
 {
-    attention(w, b, kv, x, n, pos0, hook, ctx);
+    size_t n = spans[n_spans - 1].row0 + spans[n_spans - 1].n;
+
+    attention(w, b, spans, x, n, hook, ctx);
     feed_forward(w, b, x, n, hook, ctx);
 }

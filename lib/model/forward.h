@@ -26,6 +26,17 @@ struct kv {
     size_t cap; /* positions there is room for */
 };
 
+/* Rows [row0, row0 + n) of a batch are positions pos0 and on of one text. */
+struct span {
+    struct kv *kv; /* of the layer at hand; borrowed */
+    size_t row0, n, pos0;
+};
+
+/* What one attention task does: some rows of one span, one head. */
+struct piece {
+    size_t span, first, n; /* `first` counts from the span's start */
+};
+
 /* Room for BATCH_ROWS positions at most; made once, used for every layer. */
 struct work {
     const struct model_config *c; /* borrowed */
@@ -37,6 +48,8 @@ struct work {
     float *gate, *up;             /* [rows][ffn] */
     float *out;                   /* [rows][hidden] */
     struct rope_table rope;
+    struct piece *pieces;         /* [n_pieces]; owned */
+    size_t n_pieces, piece_cap;
     /* activations encoded for packed weights, made when first asked for */
     const float *act_of;          /* whose; NULL: nobody's */
     int act_type;
@@ -71,11 +84,19 @@ void norm_rows(struct work *w, float *y, const float *x, const float *weight,
     size_t n);
 
 /*
- * block_forward - x [n][hidden] through a layer, in place
- * Positions are pos0 .. pos0 + n - 1; keys and values of the earlier ones are
- * in kv, which must have room for pos0 + n.
+ * work_spans - get ready for a batch that is laid out like this
+ * The spans cover rows 0 .. n - 1 in order. Their kv may change from layer to
+ * layer, nothing else.
  */
-void block_forward(struct work *w, const struct block *b, struct kv *kv,
-    float *x, size_t n, size_t pos0, layer_hook *hook, void *ctx);
+void work_spans(struct work *w, const struct span *spans, size_t n_spans);
+
+/*
+ * block_forward - x [n][hidden], the rows of all spans, through a layer in place
+ * Keys and values of earlier positions are in each span's kv, which must have
+ * room for the new ones.
+ */
+void block_forward(struct work *w, const struct block *b,
+    const struct span *spans, size_t n_spans, float *x, layer_hook *hook,
+    void *ctx);
 
 #endif

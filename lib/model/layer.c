@@ -90,10 +90,12 @@ layer_forward(struct layer *l, float *hidden, size_t n, struct pool *pool,
     kv_reserve(&l->kv, c, 0, n);
     for (size_t i = 0; i < n; i += BATCH_ROWS) {
         size_t part = n - i < BATCH_ROWS ? n - i : BATCH_ROWS;
+        struct span span = { .kv = &l->kv, .n = part, .pos0 = i };
 
         work_reserve(&l->work, part);
-        block_forward(&l->work, &l->block, &l->kv, hidden + i * c->hidden,
-            part, i, hook, ctx);
+        work_spans(&l->work, &span, 1);
+        block_forward(&l->work, &l->block, &span, 1, hidden + i * c->hidden,
+            hook, ctx);
     }
 }
 

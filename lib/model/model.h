@@ -103,6 +103,17 @@ int session_each(struct session *s, const int32_t *ids, size_t n,
     const bool *want, void (*fn)(void *ctx, size_t i, float *logits),
     void *ctx, struct err *e);
 
+/*
+ * session_step - append one id to each of n different sessions of one model
+ *
+ * logits is [n][vocab]. What many texts are written in takes hardly longer than
+ * what one is, because the weights are gone through once: write greedily in
+ * batches of 16 to 64. Uses the pool and the room of the first session (of
+ * every 64). Errors as session_eval's; no session has changed then.
+ */
+int session_step(struct session *const *s, const int32_t *ids, size_t n,
+    float *logits, struct err *e);
+
 struct token_score {
     double logprob; /* natural logarithm; NaN or -infinity when not finite */
     bool greedy;    /* the target has the highest logit (lowest id of equals) */

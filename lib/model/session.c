@@ -9,7 +9,10 @@
 #include "lib/model/forward.h"
 #include "lib/model/model_impl.h"
 
-enum { LOGIT_FLOATS = 4 << 20 }; /* at most so many logits are held */
+enum {
+    LOGIT_FLOATS = 4 << 20, /* at most so many logits are held */
+    STEP_ROWS = 64,         /* sessions that step together */
+};
 
 struct session {
     const struct model *m; /* borrowed */
@@ -129,22 +132,37 @@ count_due(const bool *want, size_t n, size_t most)
     return due;
 }
 
+/* s->x, the rows of all sessions, through every layer. */
+static void
+run_layers(struct session *s, struct session *const *of, struct span *spans,
+    size_t n)
+{
+    const struct model *m = s->m;
+
+    work_spans(&s->work, spans, n);
+    for (uint32_t i = 0; i < m->c.layers; i++) {
+        for (size_t k = 0; k < n; k++) {
+            spans[k].kv = &of[k]->kv[i];
+            kv_reserve(spans[k].kv, &m->c, spans[k].pos0,
+                spans[k].pos0 + spans[k].n);
+        }
+        block_forward(&s->work, &m->blocks[i], spans, n, s->x, NULL, NULL);
+    }
+    for (size_t k = 0; k < n; k++)
+        of[k]->len += spans[k].n;
+}
+
 /* Up to BATCH_ROWS ids; `first` is the number of the first one for fn. */
 static void
 run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
     const bool *want, const struct each *each)
 {
-    const struct model *m = s->m;
-    size_t h = m->c.hidden, due = 0;
+    struct span span = { .n = n, .pos0 = s->len };
+    size_t h = s->m->c.hidden, due = 0;
 
     reserve(s, n, count_due(want, n, s->logit_rows));
-    model_embed_rows(m, ids, n, s->x);
-    for (uint32_t i = 0; i < m->c.layers; i++) {
-        kv_reserve(&s->kv[i], &m->c, s->len, s->len + n);
-        block_forward(&s->work, &m->blocks[i], &s->kv[i], s->x, n, s->len,
-            NULL, NULL);
-    }
-    s->len += n;
+    model_embed_rows(s->m, ids, n, s->x);
+    run_layers(s, &s, &span, 1);
     for (size_t i = 0; i < n; i++) {
         if (want != NULL && !want[i])
             continue;
@@ -158,6 +176,16 @@ run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
     flush(s, due, each);
 }
 
+static int
+check_room(const struct session *s, size_t n, struct err *e)
+{
+    if (n <= s->capacity - s->len)
+        return 0;
+    return err_set(e, ERR_WORK, "%s: a text of %zu tokens is longer than the "
+        "%zu positions it may have; shorten it", s->m->path, s->len + n,
+        s->capacity);
+}
+
 int
 session_each(struct session *s, const int32_t *ids, size_t n,
     const bool *want, void (*fn)(void *ctx, size_t i, float *logits),
@@ -165,12 +193,8 @@ session_each(struct session *s, const int32_t *ids, size_t n,
 {
     const struct each each = { fn, ctx };
 
-    if (model_check_ids(s->m, ids, n, e) != 0)
+    if (model_check_ids(s->m, ids, n, e) != 0 || check_room(s, n, e) != 0)
         return e->code;
-    if (n > s->capacity - s->len)
-        return err_set(e, ERR_WORK, "%s: a text of %zu tokens is longer than "
-            "the %zu positions it may have; shorten it", s->m->path,
-            s->len + n, s->capacity);
     for (size_t i = 0; i < n; i += BATCH_ROWS) {
         size_t part = n - i < BATCH_ROWS ? n - i : BATCH_ROWS;
 
@@ -211,6 +235,49 @@ session_eval(struct session *s, const int32_t *ids, size_t n, float *logits,
     code = session_each(s, ids, n, which, copy_logits, &c, e);
     free(which);
     return code;
+}
+
+/* One id of each session; `logits` is for the first of them. */
+static void
+step_batch(struct session *const *s, const int32_t *ids, size_t n,
+    float *logits)
+{
+    struct session *lead = s[0];
+    struct span spans[STEP_ROWS];
+    struct copy_ctx c = { logits, lead->m->c.vocab, true };
+    const struct each each = { copy_logits, &c };
+    size_t h = lead->m->c.hidden;
+
+    reserve(lead, n, n < lead->logit_rows ? n : lead->logit_rows);
+    model_embed_rows(lead->m, ids, n, lead->x);
+    for (size_t i = 0; i < n; i++)
+        spans[i] = (struct span){ .row0 = i, .n = 1, .pos0 = s[i]->len };
+    run_layers(lead, s, spans, n);
+    for (size_t i = 0; i < n; i += lead->logit_rows) {
+        size_t part = n - i < lead->logit_rows ? n - i : lead->logit_rows;
+
+        memcpy(lead->rows, lead->x + i * h, part * h * sizeof(float));
+        for (size_t k = 0; k < part; k++)
+            lead->due[k] = i + k;
+        flush(lead, part, &each);
+    }
+}
+
+int
+session_step(struct session *const *s, const int32_t *ids, size_t n,
+    float *logits, struct err *e)
+{
+    if (n == 0)
+        return 0;
+    if (model_check_ids(s[0]->m, ids, n, e) != 0)
+        return e->code;
+    for (size_t i = 0; i < n; i++)
+        if (check_room(s[i], 1, e) != 0)
+            return e->code;
+    for (size_t i = 0; i < n; i += STEP_ROWS)
+        step_batch(s + i, ids + i, n - i < STEP_ROWS ? n - i : STEP_ROWS,
+            logits + i * s[0]->m->c.vocab);
+    return 0;
 }
 
 size_t

@@ -143,6 +143,50 @@ texts_share_a_beginning(void **state)
     }
 }
 
+static void
+texts_are_written_together(void **state)
+{
+    /* Sessions of several lengths step together as each would alone. */
+    enum { TEXTS = 70, STEPS = 3 };
+
+    (void)state;
+    for (size_t k = 0; k < 2; k++) {
+        struct session *s[TEXTS], *alone = session_new(models[k], 0, NULL);
+        float *got = mem_aligned(TEXTS * VOCAB, sizeof *got), want[VOCAB];
+        struct pool *pool = pool_new(2);
+        int32_t next[TEXTS];
+        struct err e = { 0 };
+
+        for (size_t i = 0; i < TEXTS; i++) {
+            s[i] = session_new(models[k], 100, i % 2 == 0 ? pool : NULL);
+            assert_int_equal(session_eval(s[i], ids + i, i, NULL,
+                LOGITS_NONE, &e), 0);
+        }
+        for (size_t t = 0; t < STEPS; t++) {
+            for (size_t i = 0; i < TEXTS; i++)
+                next[i] = ids[2 * i + t];
+            assert_int_equal(session_step(s, next, TEXTS, got, &e), 0);
+        }
+        for (size_t i = 0; i < TEXTS; i++) {
+            assert_int_equal(session_len(s[i]), i + STEPS);
+            session_reset(alone);
+            assert_int_equal(session_eval(alone, ids + i, i, NULL,
+                LOGITS_NONE, &e), 0);
+            assert_int_equal(session_eval(alone, ids + 2 * i, STEPS, want,
+                LOGITS_LAST, &e), 0);
+            expect_same(k, got + i * VOCAB, want, VOCAB);
+        }
+        next[69] = VOCAB;
+        assert_int_equal(session_step(s, next, TEXTS, got, &e), ERR_WORK);
+        assert_int_equal(session_len(s[0]), STEPS);
+        for (size_t i = 0; i < TEXTS; i++)
+            session_free(s[i]);
+        session_free(alone);
+        pool_free(pool);
+        free(got);
+    }
+}
+
 static void *
 one_session(void *arg)
 {
@@ -267,6 +311,7 @@ main(int argc, char **argv)
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(batches_do_not_matter),
         cmocka_unit_test(texts_share_a_beginning),
+        cmocka_unit_test(texts_are_written_together),
         cmocka_unit_test(sessions_run_side_by_side),
         cmocka_unit_test(scores_are_log_softmax),
         cmocka_unit_test(limits_are_kept),
