@@ -69,12 +69,13 @@ check-long: check
 	tests/run --long $(MODELS)
 
 install: all
-	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/quern' \
+	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/quern/policies' \
 	    '$(DESTDIR)$(PREFIX)/share/man/man1'
 	for p in out/bin/quern out/bin/quern-*; do \
 	    install -m 755 "$$p" '$(DESTDIR)$(PREFIX)/bin/'; done
-	install -m 644 build.ninja.in policies/*.yaml policies/*.tsv \
-	    '$(DESTDIR)$(PREFIX)/share/quern/'
+	install -m 644 build.ninja.in '$(DESTDIR)$(PREFIX)/share/quern/'
+	install -m 644 policies/*.yaml policies/*.tsv \
+	    '$(DESTDIR)$(PREFIX)/share/quern/policies/'
 	for m in gen/*.1 steps/*.1 commands/*.1; do [ ! -e "$$m" ] || \
 	    install -m 644 "$$m" '$(DESTDIR)$(PREFIX)/share/man/man1/'; done
 

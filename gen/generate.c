@@ -280,10 +280,12 @@ read_policy(struct run *r, struct err *e)
         *e = r->problems->v[0];
         return e->code;
     }
-    if (r->policy.profile == PROFILE_QAT)
+    if (r->policy.profile == PROFILE_QAT) {
+        r->problems->n = 0; /* nothing but signatures, for nothing to run */
         return err_set(e, ERR_WORK, "%s: the policy is in order, but "
             "training is not carried out by this version; train outside, then "
             "use the profile production", o->policy);
+    }
     r->prefix = arena_printf(&r->g.arena, "quern_%s", r->policy.name);
     return 0;
 }

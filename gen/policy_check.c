@@ -416,6 +416,24 @@ check_answers(struct policy *o, struct problems *p)
             "the 64 digits of 'digest' in its hardware.json", hardware->text);
 }
 
+/* A trigger re-opens the first phase that the profile has. */
+static void
+check_triggers(const struct policy *o, struct problems *p)
+{
+    static const char *const keys[] = { "base-model", "traffic" };
+    const struct yaml *triggers = answer_of(o, "after.triggers");
+    const char *first = o->profile == PROFILE_QAT ? "training" :
+        "calibration";
+
+    for (size_t i = 0; i < countof(keys); i++) {
+        const struct yaml *v = yaml_get(triggers, keys[i]);
+
+        if (v != NULL && strcmp(v->text, first) != 0)
+            problem(p, v, "the profile '%s' has no phase '%s'; write %s",
+                profile_name(o), v->text, first);
+    }
+}
+
 void
 policy_check(struct policy *o, const struct policy_env *env,
     struct problems *p, struct err *e)
@@ -433,6 +451,7 @@ policy_check(struct policy *o, const struct policy_env *env,
         check_candidate(o, &o->candidates[i], p);
     check_format(o, env, p, e);
     check_answers(o, p);
+    check_triggers(o, p);
     o->alpha = schema_real(budget_fields, o->budget, "alpha") / looks;
     if (strcmp(correction, "candidates") == 0 && o->n_candidates > 0)
         o->alpha /= (double)o->n_candidates;

@@ -30,7 +30,7 @@ static const char *const groups[] = { "16", "32", "64", "128", "256", NULL };
 static const char *const covers[] = { "reasoning", "instructions",
     "retrieval", "edge", NULL };
 static const char *const yes_no[] = { "yes", "no", NULL };
-static const char *const only_calibration[] = { "calibration", NULL };
+static const char *const first_phases[] = { "calibration", "training", NULL };
 static const char *const only_ship[] = { "ship", NULL };
 static const char *const trainings[] = { "full", "lora", NULL };
 
@@ -408,11 +408,11 @@ static const struct field monitor_fields[] = {
     END
 };
 
-static const struct field triggers_fields[] = {
-    { "base-model", FIELD_CHOICE, NEEDED, .choices = only_calibration,
+const struct field triggers_fields[] = {
+    { "base-model", FIELD_CHOICE, NEEDED, .choices = first_phases,
         .what = "phase that a new base model re-opens",
         .example = "calibration" },
-    { "traffic", FIELD_CHOICE, NEEDED, .choices = only_calibration,
+    { "traffic", FIELD_CHOICE, NEEDED, .choices = first_phases,
         .what = "phase that a shift of traffic re-opens",
         .example = "calibration" },
     { "hardware", FIELD_CHOICE, NEEDED, .choices = only_ship,

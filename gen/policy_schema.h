@@ -20,7 +20,7 @@ extern const struct field precision_fields[], format_fields[];
 extern const struct field samples_fields[], in_domain_fields[];
 extern const struct field no_duplicates_fields[], method_fields[];
 extern const struct field suite_fields[], benchmark_fields[];
-extern const struct field archive_fields[];
+extern const struct field archive_fields[], triggers_fields[];
 extern const struct field candidate_fields[], waiver_fields[];
 
 #endif
