@@ -72,8 +72,7 @@ run(struct stage *s, struct err *e)
         goto done;
     json_object_foreach(files, name, entry)
         total += (uint64_t)json_integer_value(json_object_get(entry, "bytes"));
-    progress_start(&s->progress, s->id, s->progress.file, "archiving", "B",
-        total);
+    stage_progress(s, "archiving", "B", total);
     /* jansson keeps insertion order; the fingerprint was written sorted */
     json_object_foreach(files, name, entry)
         if (keep(s, name, entry, rows, e))

@@ -34,6 +34,38 @@ static const char *const ins[] = { "!policy.json", "!decision.json",
 static const char *const dsts[] = { "!store", "!repository", NULL };
 static const char *const outs[] = { "!release.json", NULL };
 
+static const char default_prefix[] = "refs/heads/quern";
+
+/* The release that release.json names must still be in the repository. */
+static bool
+still(struct stage *s, struct str *why)
+{
+    char *path = path_join(s->dir, "release.json");
+    const char *prefix = stage_param(s, "repository-ref");
+    struct release_refs refs = { 0 };
+    struct git_repo *repo = NULL;
+    struct git_commit c = { 0 };
+    struct err e = { 0 };
+    json_t *receipt = json_read(path, 1 << 20, NULL, &e);
+    const char *oid = json_string_value(json_object_get(receipt, "commit"));
+    bool ok = false;
+
+    if (oid && git_repo_open(&repo, stage_dst(s, "repository"), false, &e) == 0 &&
+        release_refs_read(&refs, repo, prefix ? prefix : default_prefix, &e) ==
+            0 &&
+        refs.release_oid[0] && refs.live_oid[0])
+        ok = git_commit_read(repo, oid, &c, &e) == 0;
+    if (!ok)
+        str_addf(why, "the repository does not hold the release%s%s",
+            e.code ? ": " : "", e.text);
+    git_commit_release(&c);
+    release_refs_free(&refs);
+    git_repo_close(repo);
+    json_decref(receipt);
+    free(path);
+    return ok;
+}
+
 static const struct stage_spec spec = {
     .step = "release",
     .purpose = "commit the decision, the records and the artifact, signed",
@@ -41,6 +73,7 @@ static const struct stage_spec spec = {
     .ins = ins,
     .dsts = dsts,
     .outs = outs,
+    .still = still,
 };
 
 /* Everything a release needs to know, read once. */
@@ -52,7 +85,6 @@ struct job {
     struct chain chain;
     struct git_repo *repo;
     struct release_refs refs;
-    struct signer signer;
     struct release_author who;
 };
 
@@ -62,7 +94,6 @@ job_release(struct job *j)
     release_refs_free(&j->refs);
     git_repo_close(j->repo);
     chain_release(&j->chain);
-    signer_release(&j->signer);
     signers_release(&j->allowed);
     json_decref(j->archive);
     json_decref(j->decision);
@@ -437,14 +468,14 @@ run(struct stage *s, struct err *e)
     j.name = json_get_str(j.policy, "name", "policy.json", e);
     j.winner = json_string_value(json_object_get(j.decision, "winner"));
     j.who = (struct release_author){ name ? name : s->signer,
-        mail ? mail : s->signer, (int64_t)time(NULL), &j.signer };
-    if (e->code || signer_open(&j.signer, s->key_path, e) ||
+        mail ? mail : s->signer, (int64_t)time(NULL), stage_signer(s) };
+    if (e->code ||
         signers_parse(&j.allowed, (const char *)signers->map.p,
             signers->map.len, signers->path, e) ||
         read_chain(&j, e) || check_inputs(&j, e) || check_items(&j, e) ||
         git_repo_open(&j.repo, stage_dst(s, "repository"), true, e) ||
         release_refs_read(&j.refs, j.repo,
-            prefix ? prefix : "refs/heads/quern", e) ||
+            prefix ? prefix : default_prefix, e) ||
         release_zero(&j, e))
         goto done;
     release_winner(&j, e);

@@ -336,6 +336,13 @@ is_current(struct stage *s, bool *current, struct err *e)
     if (stage_open_inputs(s, e) != 0)
         return e->code;
     stage_compare_files(s);
+    if (stage_is_current(s) && s->spec->still) {
+        struct str why = { 0 };
+
+        if (!s->spec->still(s, &why))
+            stage_reason(s, "%s", str_get(&why));
+        str_release(&why);
+    }
     *current = stage_is_current(s) && !s->spec->always;
     return 0;
 }

@@ -61,6 +61,7 @@
 #include "lib/base/hash.h"
 #include "lib/base/pool.h"
 #include "lib/base/progress.h"
+#include "lib/base/str.h"
 
 struct stage_file {
     char *role;           /* plain name; owned */
@@ -99,6 +100,12 @@ struct stage_spec {
      * `argv`. Not 0: the step cannot run here (stage_main reports that).
      */
     int (*prepare)(char **argv);
+    /*
+     * Asked when every file is current, or NULL: does what lies outside the
+     * graph (a repository) still stand, too? Fills `why` and returns false
+     * when the step must run again.
+     */
+    bool (*still)(struct stage *s, struct str *why);
     unsigned mem_mib, cores; /* for the launcher; 0: 2048 and 1 */
     bool heavy;  /* takes the machine lock shared; goes through the launcher */
     bool alone;  /* takes the machine lock alone */

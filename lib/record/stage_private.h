@@ -37,6 +37,8 @@ void stage_record(const struct stage *s, struct record *r);
 int stage_commit(struct stage *s, struct err *e);
 
 /* stage_why.c */
+void stage_reason(struct stage *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Reads the earlier record and compares all that needs no input's bytes. */
 void stage_compare_arguments(struct stage *s);
 /* Compares inputs, outputs and the link. Needs open inputs. */

@@ -19,11 +19,8 @@
 #include "lib/base/str.h"
 #include "lib/record/stage_private.h"
 
-static void reason(struct stage *s, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void
-reason(struct stage *s, const char *fmt, ...)
+void
+stage_reason(struct stage *s, const char *fmt, ...)
 {
     char *text = NULL;
     va_list ap;
@@ -51,18 +48,18 @@ read_before(struct stage *s)
     char *path = record_path(s->dir, s->id);
 
     if (!file_exists(path)) {
-        reason(s, "no record yet");
+        stage_reason(s, "no record yet");
     } else if (record_read(&p->before, path, &e) != 0) {
-        reason(s, "the record that was there cannot be used");
+        stage_reason(s, "the record that was there cannot be used");
     } else if (strcmp(p->before.stage, s->id) != 0) {
         record_release(&p->before);
-        reason(s, "the record that was there is of another stage");
+        stage_reason(s, "the record that was there is of another stage");
     } else if (!record_verify(&p->before, &p->key.public)) {
         if (strcmp(p->before.keyid, p->key.keyid) != 0)
-            reason(s, "signing key changed: %.8s -> %.8s", p->before.keyid,
+            stage_reason(s, "signing key changed: %.8s -> %.8s", p->before.keyid,
                 p->key.keyid);
         else
-            reason(s, "the signature of the record does not hold");
+            stage_reason(s, "the signature of the record does not hold");
     }
     free(path);
 }
@@ -142,15 +139,15 @@ tell_argument(struct stage *s, const char *was, const char *is)
     bool valued = kind == 8;
 
     if (kind < 3)
-        reason(s, "%s changed: %s -> %s", word,
+        stage_reason(s, "%s changed: %s -> %s", word,
             was != NULL ? was + n : "none", is != NULL ? is + n : "none");
     else if (was == NULL)
-        reason(s, "%s %.*s is new%s%s", word, len, name, valued ? ": " : "",
+        stage_reason(s, "%s %.*s is new%s%s", word, len, name, valued ? ": " : "",
             valued ? is + n + 1 : "");
     else if (is == NULL)
-        reason(s, "%s %.*s is gone", word, len, name);
+        stage_reason(s, "%s %.*s is gone", word, len, name);
     else
-        reason(s, "%s %.*s: %s -> %s", word, len, name, was + n + 1,
+        stage_reason(s, "%s %.*s: %s -> %s", word, len, name, was + n + 1,
             is + n + 1);
 }
 
@@ -186,7 +183,7 @@ stage_compare_arguments(struct stage *s)
         return;
     if (!digest_equal(&p->before.program, &s->program) ||
         strcmp(p->before.step, s->spec->step) != 0)
-        reason(s, "program changed");
+        stage_reason(s, "program changed");
     stage_record(s, &now);
     compare_arguments(s, &p->before, &now);
     record_release(&now);
@@ -201,7 +198,7 @@ compare_inputs(struct stage *s)
             f->role);
 
         if (was != NULL && !digest_equal(was, &f->digest))
-            reason(s, "input %s changed", f->role);
+            stage_reason(s, "input %s changed", f->role);
     }
 }
 
@@ -214,11 +211,11 @@ compare_link(struct stage *s)
     struct err e = { 0 };
 
     if (!file_exists(path))
-        reason(s, "the link is missing");
+        stage_reason(s, "the link is missing");
     else if (record_read(&link, path, &e) != 0 ||
         !record_verify(&link, &p->key.public) ||
         !record_same(&link, &p->before))
-        reason(s, "the link does not agree with the record");
+        stage_reason(s, "the link does not agree with the record");
     record_release(&link);
     free(path);
 }
@@ -238,11 +235,11 @@ compare_outputs(struct stage *s)
         if (was == NULL)
             continue; /* a new role: told among the arguments */
         if (!file_exists(f->path))
-            reason(s, "output %s is missing", f->role);
+            stage_reason(s, "output %s is missing", f->role);
         else if (look &&
             (digest_file(&f->digest, &f->bytes, f->path, &e) != 0 ||
                 !digest_equal(was, &f->digest)))
-            reason(s, "output %s was changed by something else", f->role);
+            stage_reason(s, "output %s was changed by something else", f->role);
     }
 }
 
