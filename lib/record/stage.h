@@ -82,6 +82,8 @@ struct stage_param {
     char *name, *value; /* owned */
 };
 
+struct stage;
+
 /* What a step declares about itself: static data in each steps/NAME.c. */
 struct stage_spec {
     const char *step;    /* "quantize" */
