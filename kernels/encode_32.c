@@ -13,9 +13,6 @@
 #include "kernels/encode_row.h"
 #include "kernels/search.h"
 
-/* With importance: 37 lines between "range maps to nmax - 0.9" and + 0.9. */
-static const struct affine_walk walk_weighted = { -0.9f, 0.05f, 36, 0 };
-
 float
 encode_sum_squares(const float *x, size_t n)
 {
@@ -39,15 +36,15 @@ encode_weights(float *a, const float *h, const float *x, size_t n,
     return s;
 }
 
-static void
-put_nibbles(uint8_t *qs, const uint8_t *q)
+void
+put_nibbles(uint8_t qs[16], const uint8_t q[32])
 {
     for (int i = 0; i < 16; i++)
         qs[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4);
 }
 
-static void
-put_fifth_bits(uint8_t *qh, const uint8_t *q)
+void
+put_fifth_bits(uint8_t qh[4], const uint8_t q[32])
 {
     uint32_t bits = 0;
 

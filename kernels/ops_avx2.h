@@ -11,6 +11,8 @@
 
 void act_encode_avx2(enum act_type t, void *dst, const float *x, size_t rows,
     size_t cols);
+void encode_row_avx2(enum qtype t, uint8_t *dst, const float *w, size_t cols,
+    const float *h);
 void matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const void *act, size_t n_act);
 void matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,

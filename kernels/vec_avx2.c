@@ -8,7 +8,6 @@
 #if defined(__AVX2__)
 
 #include "kernels/avx2.h"
-#include "kernels/encode_row.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/vec_impl.h"
 
@@ -378,7 +377,7 @@ f16_row_avx2(float *dst, const void *src, size_t n)
 const struct kernel_ops kernel_ops_avx2 = {
     .isa = "avx2",
     .act_encode = act_encode_avx2,
-    .encode_row = encode_row_ref,
+    .encode_row = encode_row_avx2,
     .matmul = matmul_avx2,
     .f16_row = f16_row_avx2,
     .dot = dot_avx2,
