@@ -208,7 +208,7 @@ class Project:
             for f in files:
                 path = os.path.join(folder, f)
                 name = os.path.relpath(path, top)
-                if name.startswith((".", "why/", "stages/.", "status/")) or \
+                if name.startswith((".", "why/", "state/", "stages/.")) or \
                         name.endswith(".tmp") or name in skip:
                     continue
                 with open(path, "rb") as fd:
