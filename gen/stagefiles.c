@@ -3,8 +3,10 @@
  */
 #include "gen/stagefiles.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +232,31 @@ index_is_same(const struct stagefiles *f)
     return true;
 }
 
+/* Removes temporaries of generators that were killed. Best effort. */
+static void
+sweep(const struct stagefiles *f)
+{
+    DIR *d = opendir(f->dir);
+    struct dirent *entry;
+
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        size_t n = strlen(entry->d_name);
+        char *dot, *name;
+        long pid;
+
+        if (entry->d_name[0] != '.' || !str_ends(entry->d_name, ".tmp"))
+            continue;
+        name = mem_strndup(entry->d_name, n - 4);
+        dot = strrchr(name, '.');
+        pid = strtol(dot + 1, NULL, 10);
+        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            unlinkat(f->fd, entry->d_name, 0);
+        free(name);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
 int
 stagefiles_finish(struct stagefiles *f, struct err *e)
 {
@@ -243,6 +270,7 @@ stagefiles_finish(struct stagefiles *f, struct err *e)
         qsort(f->new, f->n_new, sizeof *f->new, by_name);
     if (index_is_same(f))
         return 0;
+    sweep(f);
     for (size_t i = 0; i < f->n_new; i++) {
         char hex[DIGEST_HEX];
 
