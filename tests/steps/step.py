@@ -212,6 +212,88 @@ def safetensors_values(path, name):
         return struct.unpack(f"<{(b - a) // size}{code}", f.read(b - a))
 
 
+class Gguf:
+    """Keys and tensor table of a GGUF file; data of one tensor as bytes."""
+
+    SCALAR = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?",
+              10: "Q", 11: "q", 12: "d"}
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            self.data = f.read()
+        self.at = 0
+        check(self.data[:4] == b"GGUF", path, "is no GGUF file")
+        self.at = 4
+        self.version = self.get("I")
+        n_tensors, n_kv = self.get("q"), self.get("q")
+        self.kv = {}
+        for _ in range(n_kv):
+            key = self.string()
+            check(key not in self.kv, "key twice:", key)
+            self.kv[key] = self.value(self.get("i"))
+        self.tensors = {}
+        for _ in range(n_tensors):
+            name, rank = self.string(), self.get("I")
+            dims = [self.get("q") for _ in range(rank)]
+            self.tensors[name] = (dims, self.get("i"), self.get("Q"))
+        self.start = (self.at + 31) // 32 * 32
+
+    def get(self, code):
+        v = struct.unpack_from("<" + code, self.data, self.at)[0]
+        self.at += struct.calcsize(code)
+        return v
+
+    def string(self):
+        n = self.get("Q")
+        self.at += n
+        return self.data[self.at - n:self.at].decode()
+
+    def value(self, kind):
+        if kind == 8:
+            return self.string()
+        if kind == 9:
+            kind, n = self.get("i"), self.get("Q")
+            return [self.value(kind) for _ in range(n)]
+        return self.get(self.SCALAR[kind])
+
+    def bytes_of(self, name, n):
+        at = self.start + self.tensors[name][2]
+        return self.data[at:at + n]
+
+
+def write_safetensors(path, tensors):
+    """tensors: name -> (dtype, shape, bytes)"""
+    header, at = {}, 0
+    for name, (dtype, shape, data) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for _, _, data in tensors.values():
+            f.write(data)
+
+
+def read_safetensors(path):
+    header, start = safetensors_header(path)
+    header.pop("__metadata__", None)
+    with open(path, "rb") as f:
+        data = f.read()
+    return {name: (t["dtype"], t["shape"],
+                   data[start + t["data_offsets"][0]:
+                        start + t["data_offsets"][1]])
+            for name, t in header.items()}
+
+
+def bf16(data):
+    """Floats of bfloat16 bytes."""
+    n = len(data) // 2
+    wide = b"".join(b"\0\0" + data[2 * i:2 * i + 2] for i in range(n))
+    return struct.unpack(f"<{n}f", wide)
+
+
 def leftovers(folder):
     """Temporaries that a step should have removed."""
     return [os.path.join(d, f) for d, _, files in os.walk(folder)
