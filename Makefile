@@ -2,7 +2,6 @@
 # the generator with one call of the compiler and hands over to ninja, which
 # knows everything else (build.ninja.in, gen/).
 
-CC ?= cc
 AR ?= ar
 CFLAGS ?= -O2 -g
 LDFLAGS ?=
@@ -17,56 +16,61 @@ ifeq ($(origin AR),default)
 AR := ar
 endif
 
-# what the generator is made of, as gen/source.c has it
-generator = lib/base/*.c gen/*.c lib/record/base64.c lib/record/key.c \
-	lib/record/sign.c lib/record/signers.c lib/record/wire.c
+generator = lib/base/*.c $(wildcard lib/record/owner.c) gen/*.c
 settings = --set 'CC=$(CC)' --set 'AR=$(AR)' --set 'CFLAGS=$(CFLAGS)' \
 	--set 'LDFLAGS=$(LDFLAGS)'
+demo = examples/pebble/demo.sh
 
-.PHONY: help all packages demo check check-long install uninstall clean
+.PHONY: help all setup setup-check venv demo check check-long check-fuzz \
+	bench install uninstall clean
 
 help:
-	@echo 'make all         the programs, into out/bin'
-	@echo 'make demo        build, then take examples/pebble through its policy'
+	@echo 'make demo        take examples/pebble from policy to signed release'
 	@echo 'make check       build, then run every test'
+	@echo 'make all         the programs, into out/bin'
 	@echo 'make check-long  the tests that take longer; MODELS=DIR names models'
+	@echo 'make bench       the figures, beside their peers'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall   the same PREFIX and DESTDIR'
 	@echo 'make clean       remove out/ and build.ninja'
 
-# What is missing is installed, or the line that does it is printed.
-packages:
-	@missing=; for p in $$(cat docs/packages.txt); do \
-	    [ -n "$$(dpkg-query -W -f '$${db:Status-Abbrev}' $$p 2>&1 | \
-	        grep '^ii')" ] || missing="$$missing $$p"; done; \
-	[ -z "$$missing" ] || if [ "$$(id -u)" = 0 ]; then \
-	    apt-get install -y --no-install-recommends $$missing || \
-	        { apt-get update && \
-	        apt-get install -y --no-install-recommends $$missing; }; \
-	else \
-	    echo "packages are missing; run:" >&2; \
-	    echo "  sudo apt-get install --no-install-recommends$$missing" >&2; \
-	    exit 1; fi
+# Installs what is missing of docs/packages.txt, or prints the line that does.
+setup:
+	@docs/packages.sh build
+
+setup-check:
+	@docs/packages.sh build check
 
 # The first generator. Afterwards ninja keeps it and the graph up to date.
-build.ninja: | packages
-	mkdir -p out/boot
-	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -I. \
-	    -o out/boot/quern-gen $(generator) -lfyaml -ljansson -lsodium -lcrypto -lpthread
+out/boot/quern-gen: | setup
+	@mkdir -p out/boot
+	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -I. -o $@ $(generator) \
+	    -lfyaml -ljansson -lsodium -lcrypto -lpthread
+
+build.ninja: | out/boot/quern-gen
 	out/boot/quern-gen --source . $(settings)
 
-all: build.ninja
+all: setup build.ninja
 	$(NINJA) quern_programs
 
 demo: all
-	out/bin/quern demo
+	$(demo) $(settings)
 
-check: build.ninja
+# Packages of the interoperability tests, in a folder of their own.
+venv: setup-check
+	@tests/interop/venv.sh
+
+check: setup-check venv build.ninja
 	$(NINJA) quern_programs quern_tests
-	tests/run
+	tests/run.py
 
-check-long: check
-	tests/run --long $(MODELS)
+check-long: setup-check venv build.ninja
+	$(NINJA) quern_programs quern_tests
+	MODELS='$(MODELS)' tests/run.py --long
+
+bench: setup-check build.ninja
+	$(NINJA) quern_programs quern_bench
+	tests/bench/run.py
 
 install: all
 	mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/quern/policies' \
@@ -76,8 +80,10 @@ install: all
 	install -m 644 build.ninja.in '$(DESTDIR)$(PREFIX)/share/quern/'
 	install -m 644 policies/*.yaml policies/*.tsv \
 	    '$(DESTDIR)$(PREFIX)/share/quern/policies/'
-	for m in gen/*.1 steps/*.1 commands/*.1; do [ ! -e "$$m" ] || \
-	    install -m 644 "$$m" '$(DESTDIR)$(PREFIX)/share/man/man1/'; done
+	for m in gen/*.1 steps/*.1 commands/*.1; do \
+	    case $$m in commands/quern.1) to=quern.1;; *) to=quern-$${m##*/};; \
+	    esac; install -m 644 "$$m" \
+	    '$(DESTDIR)$(PREFIX)/share/man/man1/'"$${to#quern-quern-}"; done
 
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/quern' '$(DESTDIR)$(PREFIX)'/bin/quern-*
@@ -86,4 +92,4 @@ uninstall:
 	rm -rf '$(DESTDIR)$(PREFIX)/share/quern'
 
 clean:
-	rm -rf out build.ninja
+	rm -rf out build.ninja .ninja_log .ninja_deps
