@@ -8,10 +8,23 @@
 #include "lib/base/bytes.h"
 #include "lib/base/mem.h"
 
+enum {
+    BATCH = 32,              /* answers written together */
+    BATCH_BYTES = 192 << 20, /* of keys and values of one batch */
+};
+
 /* Token ids of one item. */
 struct item_ids {
     struct ids prompt;
     struct ids *choices; /* [n_choices]; owned */
+};
+
+/* What one thread holds. */
+struct seat {
+    struct session *session[BATCH]; /* made when first used; owned */
+    float *logits;                  /* [BATCH][vocab]; owned */
+    struct err error;
+    size_t error_item;
 };
 
 /* What all threads share; every item writes only its own places. */
@@ -21,10 +34,9 @@ struct work {
     struct model *m;
     struct item_ids *ids;
     struct item_score *out;
-    struct session **sessions; /* one a thread */
-    float **logits;            /* [vocab], one a thread */
-    struct err *errors;        /* one a thread */
-    size_t *error_item;
+    size_t *start; /* [batches + 1] first item of each batch; owned */
+    size_t batches;
+    struct seat *seats; /* one a thread; owned */
     atomic_size_t done;
     atomic_uint_fast64_t tokens;
     size_t shown; /* of `done`, by thread 0 */
@@ -159,31 +171,33 @@ ids_digest(const struct ids *ids)
  * its end stays, as the question stands there.
  */
 static int
-read_prompt(struct work *w, size_t i, unsigned thread, size_t room,
-    struct err *e)
+read_prompt(struct work *w, size_t i, struct seat *seat, size_t place,
+    size_t room, struct err *e)
 {
     const struct ids *p = &w->ids[i].prompt;
-    const size_t positions = model_config(w->m)->positions;
-    const size_t most = positions > room ? positions - room : 1;
+    const struct model_config *c = model_config(w->m);
+    const size_t most = c->positions > room ? c->positions - room : 1;
     const size_t skip = p->n > most ? p->n - most : 0;
+    float *logits = seat->logits + place * c->vocab;
 
+    if (seat->session[place] == NULL)
+        seat->session[place] = session_new(w->m, 0, NULL);
+    session_reset(seat->session[place]);
     w->out[i].cut = skip > 0;
-    session_reset(w->sessions[thread]);
-    if (session_eval(w->sessions[thread], p->v + skip, p->n - skip,
-            w->logits[thread], LOGITS_LAST, e))
+    if (session_eval(seat->session[place], p->v + skip, p->n - skip, logits,
+            LOGITS_LAST, e))
         return e->code;
     atomic_fetch_add(&w->tokens, p->n - skip);
-    w->out[i].finite =
-        all_finite(w->logits[thread], model_config(w->m)->vocab);
+    w->out[i].finite = all_finite(logits, c->vocab);
     return 0;
 }
 
 /* Sum of log probabilities of one choice; the session is as before after. */
 static int
-score_one_choice(struct work *w, unsigned thread, const struct ids *c,
-    struct item_score *r, double *sum, struct err *e)
+score_one_choice(struct work *w, const struct seat *seat,
+    const struct ids *c, struct item_score *r, double *sum, struct err *e)
 {
-    struct session *s = w->sessions[thread];
+    struct session *s = seat->session[0];
     const size_t vocab = model_config(w->m)->vocab, start = session_len(s);
     const size_t more = c->n - 1;
     struct token_score *t;
@@ -192,7 +206,7 @@ score_one_choice(struct work *w, unsigned thread, const struct ids *c,
         return err_set(e, ERR_WORK,
             "token %d is outside the model's vocabulary of %zu",
             (int)c->v[0], vocab);
-    *sum = logits_logprob(w->logits[thread], vocab, (size_t)c->v[0]);
+    *sum = logits_logprob(seat->logits, vocab, (size_t)c->v[0]);
     r->tokens += c->n;
     if (more == 0)
         return 0;
@@ -211,7 +225,7 @@ score_one_choice(struct work *w, unsigned thread, const struct ids *c,
 }
 
 static int
-score_choices(struct work *w, size_t i, unsigned thread, struct err *e)
+score_choices(struct work *w, size_t i, struct seat *seat, struct err *e)
 {
     const struct suite_item *it = &w->s->items[i];
     struct item_score *r = &w->out[i];
@@ -220,12 +234,11 @@ score_choices(struct work *w, size_t i, unsigned thread, struct err *e)
     for (size_t k = 0; k < it->n_choices; k++)
         if (w->ids[i].choices[k].n > longest)
             longest = w->ids[i].choices[k].n;
-    if (read_prompt(w, i, thread, longest - 1, e))
+    if (read_prompt(w, i, seat, 0, longest - 1, e))
         return e->code;
     r->ll = mem_calloc(it->n_choices, sizeof *r->ll);
     for (size_t k = 0; k < it->n_choices; k++) {
-        if (score_one_choice(w, thread, &w->ids[i].choices[k], r, &r->ll[k],
-                e))
+        if (score_one_choice(w, seat, &w->ids[i].choices[k], r, &r->ll[k], e))
             return e->code;
         if (r->ll[k] > r->ll[r->pick])
             r->pick = k;
@@ -266,92 +279,167 @@ decode(const struct tokenizer *t, const struct ids *ids, struct str *text)
     str_release(&raw);
 }
 
-/* Writes on greedily; `text` is the whole answer, uncut. */
-static int
-write_answer(struct work *w, size_t i, unsigned thread, struct str *text,
-    struct err *e)
+/* One answer while it is written. */
+struct answer {
+    size_t item;
+    struct session *s;
+    struct ids ids;
+    struct str text; /* all of it, uncut */
+};
+
+/* Takes the most likely id; whether another one is wanted after it. */
+static bool
+write_on(struct work *w, struct answer *a, const float *logits)
 {
-    struct session *s = w->sessions[thread];
-    struct item_score *r = &w->out[i];
+    struct item_score *r = &w->out[a->item];
     const struct model_config *c = model_config(w->m);
-    struct ids ids = { 0 };
+    const int32_t id = (int32_t)logits_argmax(logits, c->vocab);
 
+    r->finite &= all_finite(logits, c->vocab);
     r->stop = STOP_LENGTH;
-    while (r->finite && ids.n < w->o->max_tokens) {
-        const int32_t id =
-            (int32_t)logits_argmax(w->logits[thread], c->vocab);
-
-        if (model_is_eos(w->m, id)) {
-            r->stop = STOP_EOS;
-            break;
-        }
-        ids_add(&ids, id);
-        decode(model_tokenizer(w->m), &ids, text);
-        if (find_stop(&w->s->items[i], str_get(text)) != NULL) {
-            r->stop = STOP_STRING;
-            break;
-        }
-        if (ids.n == w->o->max_tokens || session_len(s) == c->positions)
-            break;
-        if (session_eval(s, &id, 1, w->logits[thread], LOGITS_LAST, e))
-            break;
-        atomic_fetch_add(&w->tokens, 1);
-        r->finite = all_finite(w->logits[thread], c->vocab);
+    if (!r->finite)
+        return false;
+    if (model_is_eos(w->m, id)) {
+        r->stop = STOP_EOS;
+        return false;
     }
-    r->tokens = ids.n;
-    ids_release(&ids);
-    return e->code;
+    ids_add(&a->ids, id);
+    decode(model_tokenizer(w->m), &a->ids, &a->text);
+    if (find_stop(&w->s->items[a->item], str_get(&a->text)) != NULL) {
+        r->stop = STOP_STRING;
+        return false;
+    }
+    return a->ids.n < w->o->max_tokens && session_len(a->s) < c->positions;
 }
 
-static int
-score_answer(struct work *w, size_t i, unsigned thread, struct err *e)
+/* Cuts, strips and checks an answer. */
+static void
+finish_answer(struct work *w, struct answer *a)
 {
-    const struct suite_item *it = &w->s->items[i];
-    struct item_score *r = &w->out[i];
-    struct str text = { 0 };
+    const struct suite_item *it = &w->s->items[a->item];
+    struct item_score *r = &w->out[a->item];
+    const char *whole = str_get(&a->text);
+    const char *stop = find_stop(it, whole);
+    size_t len = stop ? (size_t)(stop - whole) : strlen(whole);
+    const char *text = text_strip(whole, &len);
 
-    if (read_prompt(w, i, thread, 1, e) == 0 &&
-        write_answer(w, i, thread, &text, e) == 0) {
-        const char *whole = str_get(&text);
-        const char *stop = find_stop(it, whole);
-        size_t len = stop ? (size_t)(stop - whole) : strlen(whole);
-        const char *answer = text_strip(whole, &len);
+    r->tokens = a->ids.n;
+    str_addn(&r->out, text, len);
+    r->correct = check_run(&it->check, str_get(&r->out), &r->extracted,
+                     &r->invalid) &&
+        r->finite;
+    ids_release(&a->ids);
+    str_release(&a->text);
+}
 
-        str_addn(&r->out, answer, len);
-        r->correct = check_run(&it->check, str_get(&r->out), &r->extracted,
-                         &r->invalid) &&
-            r->finite;
+/*
+ * A batch of answers is written together, so that the weights are gone through
+ * once for a token of each. Which items make a batch depends on the suite and
+ * the model alone.
+ */
+static void
+score_answers(struct work *w, size_t first, size_t last, struct seat *seat,
+    struct err *e)
+{
+    const size_t vocab = model_config(w->m)->vocab;
+    struct answer a[BATCH] = { 0 };
+    struct session *going[BATCH];
+    int32_t next[BATCH];
+    size_t n = 0;
+
+    for (size_t i = first; i < last && e->code == 0; i++) {
+        read_prompt(w, i, seat, i - first, 1, e);
+        a[n++] = (struct answer){ .item = i, .s = seat->session[i - first] };
     }
-    str_release(&text);
-    return e->code;
+    while (n > 0 && e->code == 0) {
+        size_t more = 0;
+
+        for (size_t k = 0; k < n; k++) {
+            if (!write_on(w, &a[k], seat->logits + k * vocab)) {
+                finish_answer(w, &a[k]);
+                continue;
+            }
+            a[more] = a[k];
+            going[more] = a[k].s;
+            next[more] = a[k].ids.v[a[k].ids.n - 1];
+            more++;
+        }
+        n = more;
+        session_step(going, next, n, seat->logits, e);
+        atomic_fetch_add(&w->tokens, n);
+    }
+    for (size_t k = 0; k < n; k++) {
+        ids_release(&a[k].ids);
+        str_release(&a[k].text);
+    }
 }
 
 static void
-score_item(void *ctx, size_t i, unsigned thread)
+show_progress(struct work *w, size_t n, unsigned thread)
 {
-    struct work *w = ctx;
-    const struct suite_item *it = &w->s->items[i];
-    struct err e = { 0 };
-
-    if (w->errors[thread].code)
-        return;
-    w->out[i].prompt_tokens = w->ids[i].prompt.n;
-    w->out[i].prompt = ids_digest(&w->ids[i].prompt);
-    if (it->kind == SUITE_CHOICE)
-        score_choices(w, i, thread, &e);
-    else
-        score_answer(w, i, thread, &e);
-    if (e.code) {
-        err_set(&w->errors[thread], e.code, "item '%s': %s", it->id, e.text);
-        w->error_item[thread] = i;
-    }
-    atomic_fetch_add(&w->done, 1);
+    atomic_fetch_add(&w->done, n);
     if (thread == 0 && w->o->progress != NULL) {
         const size_t done = atomic_load(&w->done);
 
         progress_add(w->o->progress, done - w->shown);
         w->shown = done;
     }
+}
+
+static void
+score_batch(void *ctx, size_t b, unsigned thread)
+{
+    struct work *w = ctx;
+    struct seat *seat = &w->seats[thread];
+    const size_t first = w->start[b], last = w->start[b + 1];
+    struct err e = { 0 };
+
+    if (seat->error.code)
+        return;
+    for (size_t i = first; i < last; i++) {
+        w->out[i].prompt_tokens = w->ids[i].prompt.n;
+        w->out[i].prompt = ids_digest(&w->ids[i].prompt);
+        if (w->s->kind == SUITE_CHOICE && e.code == 0)
+            score_choices(w, i, seat, &e);
+    }
+    if (w->s->kind == SUITE_GENERATE)
+        score_answers(w, first, last, seat, &e);
+    if (e.code) {
+        err_set(&seat->error, e.code, "item '%s'%s: %s", w->s->items[first].id,
+            last - first > 1 ? " or one after it" : "", e.text);
+        seat->error_item = first;
+    }
+    show_progress(w, last - first, thread);
+}
+
+/*
+ * Cuts the suite into batches: choices one by one, answers as many together as
+ * keep their keys and values within BATCH_BYTES.
+ */
+static void
+cut_batches(struct work *w)
+{
+    const struct model_config *c = model_config(w->m);
+    const uint64_t position =
+        (uint64_t)c->layers * c->kv_heads * c->head_dim * 2 * sizeof(float);
+    const size_t n = w->s->n;
+    uint64_t bytes = 0;
+    size_t in = 0;
+
+    w->start = mem_calloc(n + 1, sizeof *w->start);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t own =
+            (w->ids[i].prompt.n + w->o->max_tokens) * position;
+
+        if (i > 0 && (w->s->kind == SUITE_CHOICE || in == BATCH ||
+                         bytes + own > BATCH_BYTES)) {
+            w->start[++w->batches] = i;
+            bytes = in = 0;
+        }
+        bytes += own;
+        in++;
+    }
+    w->start[++w->batches] = n;
 }
 
 /* Of several threads' errors the one of the earliest item is reported. */
@@ -361,11 +449,12 @@ first_error(const struct work *w, unsigned threads, struct err *e)
     unsigned best = threads;
 
     for (unsigned t = 0; t < threads; t++)
-        if (w->errors[t].code &&
-            (best == threads || w->error_item[t] < w->error_item[best]))
+        if (w->seats[t].error.code &&
+            (best == threads ||
+                w->seats[t].error_item < w->seats[best].error_item))
             best = t;
     return best == threads ? 0 :
-        err_set(e, w->errors[best].code, "%s", w->errors[best].text);
+        err_set(e, w->seats[best].error.code, "%s", w->seats[best].error.text);
 }
 
 static int
@@ -373,24 +462,20 @@ score_all(struct work *w, struct err *e)
 {
     const unsigned threads = w->o->pool ? pool_threads(w->o->pool) : 1;
 
-    w->sessions = mem_calloc(threads, sizeof *w->sessions);
-    w->logits = mem_calloc(threads, sizeof *w->logits);
-    w->errors = mem_calloc(threads, sizeof *w->errors);
-    w->error_item = mem_calloc(threads, sizeof *w->error_item);
-    for (unsigned t = 0; t < threads; t++) {
-        w->sessions[t] = session_new(w->m, 0, NULL);
-        w->logits[t] = mem_calloc(model_config(w->m)->vocab, sizeof(float));
-    }
-    pool_run(w->o->pool, w->s->n, score_item, w);
+    cut_batches(w);
+    w->seats = mem_calloc(threads, sizeof *w->seats);
+    for (unsigned t = 0; t < threads; t++)
+        w->seats[t].logits = mem_calloc(
+            BATCH * (size_t)model_config(w->m)->vocab, sizeof(float));
+    pool_run(w->o->pool, w->batches, score_batch, w);
     first_error(w, threads, e);
     for (unsigned t = 0; t < threads; t++) {
-        session_free(w->sessions[t]);
-        free(w->logits[t]);
+        for (size_t k = 0; k < BATCH; k++)
+            session_free(w->seats[t].session[k]);
+        free(w->seats[t].logits);
     }
-    free(w->sessions);
-    free(w->logits);
-    free(w->errors);
-    free(w->error_item);
+    free(w->seats);
+    free(w->start);
     return e->code;
 }
 

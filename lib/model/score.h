@@ -7,8 +7,8 @@
  * choice brings its space; see choice_tokens). The highest sum wins, ties go to the first. Free
  * answers are written greedily.
  *
- * Every item is computed alone, in a session of its own thread: the result does
- * not depend on threads, on order or on the other items.
+ * Every item has sessions of its own, and answers are written in batches that
+ * depend on suite and model alone: the result does not depend on threads.
  */
 #ifndef QUERN_MODEL_SCORE_H
 #define QUERN_MODEL_SCORE_H

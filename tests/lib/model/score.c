@@ -187,8 +187,8 @@ threads(void **state)
 
     (void)state;
     for (size_t i = 0; i < countof(paths); i++) {
-        json_t *a = first_items(paths[i], 12, NULL);
-        json_t *b = first_items(paths[i], 12, three);
+        json_t *a = first_items(paths[i], 40, NULL);
+        json_t *b = first_items(paths[i], 40, three);
         char *x = json_text(a, true), *y = json_text(b, true);
 
         assert_string_equal(x, y);
