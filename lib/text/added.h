@@ -16,6 +16,12 @@
 #include "lib/base/err.h"
 #include "lib/text/chars.h"
 
+/*
+ * Bytes of a token, normalized or not. Where one token begins many times over,
+ * as x does in xxxx, finding it takes time in proportion to its length.
+ */
+enum { ADDED_LEN_MOST = 512 };
+
 struct added_token {
     int32_t id;
     char *content; /* owned, like `shown` */

@@ -17,7 +17,7 @@
 #include "lib/text/regex.h"
 
 /* Normalized text may have 32 times its bytes and this many more. */
-enum { NORMALIZE_STEPS_MOST = 16, NORMALIZE_SLACK = 1 << 20 };
+enum { NORMALIZE_STEPS_MOST = 16, NORMALIZE_SLACK = 1 << 16 };
 
 enum normalize_kind {
     NORMALIZE_NFC,

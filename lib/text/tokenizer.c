@@ -105,6 +105,11 @@ build_tries(struct tokenizer *t, const char *path, struct err *e)
                     "normalizer",
                     path, a->content);
             }
+            if (n > ADDED_LEN_MOST || a->len > ADDED_LEN_MOST)
+                return err_set(e, ERR_WORK,
+                    "%s: added token '%.60s' has %zu bytes, at most %d; "
+                    "repair the file",
+                    path, a->content, n, ADDED_LEN_MOST);
             a->shown = mem_strndup(s, n);
             a->shown_len = n;
             added_set_add(a->normalized ? &t->normalized : &t->raw, s, n,

@@ -113,6 +113,7 @@ def cases():
     yield "clash-other", case(tokenizer(added_tokens=[added(100, "new")]))
     yield "added-twice", case(tokenizer(added_tokens=[
         added(600, "new"), added(601, "new")]))
+    yield "long-token", case(tokenizer(added_tokens=[added(600, "x" * 513)]))
     yield "huge-id", case(model({"a": 4194304}, []))
     yield "sparse-id", case(model({"a": 4194303}, []))
     yield "negative-id", case(model({"a": -1}, []))

@@ -103,6 +103,9 @@ test_refused(void **state)
             "tokenizer.json: is not a JSON object; fetch it again" },
         { "grow", "tokenizer.json: added token 'wor' cannot be normalized; "
                   "repair the normalizer" },
+        { "long-token", "tokenizer.json: added token 'xxxxxxxxxxxxxxxxxxxxxxxx"
+                        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' has 513 bytes, "
+                        "at most 512; repair the file" },
         { "byte-level", "" },
         { "sentence", "" },
     };
