@@ -74,6 +74,56 @@ fold16(__m256 lo, __m256 hi)
     return _mm_cvtss_f32(q);
 }
 
+static inline int
+two_bytes(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline int
+four_bytes(const uint8_t *p)
+{
+    int v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/*
+ * The same field of eight blocks. Put together in a register: eight small
+ * stores read back as one would have to wait for all of them to retire.
+ */
+static inline __m256
+eight_f16(const uint8_t *const b[8], size_t at)
+{
+    __m128i v = _mm_cvtsi32_si128(two_bytes(b[0] + at));
+
+    v = _mm_insert_epi16(v, two_bytes(b[1] + at), 1);
+    v = _mm_insert_epi16(v, two_bytes(b[2] + at), 2);
+    v = _mm_insert_epi16(v, two_bytes(b[3] + at), 3);
+    v = _mm_insert_epi16(v, two_bytes(b[4] + at), 4);
+    v = _mm_insert_epi16(v, two_bytes(b[5] + at), 5);
+    v = _mm_insert_epi16(v, two_bytes(b[6] + at), 6);
+    v = _mm_insert_epi16(v, two_bytes(b[7] + at), 7);
+    return _mm256_cvtph_ps(v);
+}
+
+static inline __m256i
+eight_u32(const uint8_t *const b[8], size_t at)
+{
+    __m128i v = _mm_cvtsi32_si128(four_bytes(b[0] + at));
+    __m128i w = _mm_cvtsi32_si128(four_bytes(b[4] + at));
+
+    v = _mm_insert_epi32(v, four_bytes(b[1] + at), 1);
+    w = _mm_insert_epi32(w, four_bytes(b[5] + at), 1);
+    v = _mm_insert_epi32(v, four_bytes(b[2] + at), 2);
+    w = _mm_insert_epi32(w, four_bytes(b[6] + at), 2);
+    v = _mm_insert_epi32(v, four_bytes(b[3] + at), 3);
+    w = _mm_insert_epi32(w, four_bytes(b[7] + at), 3);
+    return _mm256_set_m128i(w, v);
+}
+
 /* 8 x 8 transpose of 32-bit lanes: out[k] lane r = in[r] lane k. */
 static inline void
 transpose8(const __m256i in[8], __m256i out[8])

@@ -24,6 +24,7 @@
 #include "kernels/panel.h"
 
 enum { ACTS = 128, TILE = 16 }; /* activations and rows of one tile */
+enum { FEW = 3 }; /* fewer activations than this are met one by one */
 
 /* What a kernel needs to know of four activations at one chunk of columns. */
 struct act4 {
@@ -423,8 +424,14 @@ void
 matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const void *act, size_t n_act)
 {
-    if (qtype_info(t)->act == ACT_F32)
+    enum act_type at = qtype_info(t)->act;
+
+    if (at == ACT_F32)
         matmul_float_avx2(y, ldy, w, t, row0, row1, cols, act, n_act);
+    else if (n_act < FEW)
+        for (size_t a = 0; a < n_act; a++)
+            matmul_one_avx2(y + a * ldy, w, t, row0, row1, cols,
+                (const uint8_t *)act + a * act_row_bytes(at, cols));
     else
         packed(y, ldy, w, t, row0, row1, cols, act, n_act);
 }

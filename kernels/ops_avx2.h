@@ -15,6 +15,9 @@ void encode_row_avx2(enum qtype t, uint8_t *dst, const float *w, size_t cols,
     const float *h);
 void matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const void *act, size_t n_act);
+/* Packed types, one activation: y[r]. */
+void matmul_one_avx2(float *y, const uint8_t *w, enum qtype t, size_t row0,
+    size_t row1, size_t cols, const uint8_t *act);
 void matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
     size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
 

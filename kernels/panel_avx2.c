@@ -13,28 +13,6 @@
 
 /* ---- pieces ---- */
 
-/* The same float16 field of eight blocks. */
-static inline __m256
-eight_f16(const uint8_t *const b[8], size_t at)
-{
-    uint16_t h[8];
-
-    for (int r = 0; r < 8; r++)
-        memcpy(&h[r], b[r] + at, 2);
-    return _mm256_cvtph_ps(load_half(h));
-}
-
-/* The same 32-bit field of eight blocks. */
-static inline __m256i
-eight_u32(const uint8_t *const b[8], size_t at)
-{
-    uint32_t v[8];
-
-    for (int r = 0; r < 8; r++)
-        memcpy(&v[r], b[r] + at, 4);
-    return load_bytes(v);
-}
-
 static inline __m256i
 low_bits(__m256i v, int mask)
 {
