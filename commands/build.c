@@ -25,6 +25,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 
 enum { WHY_LIMIT = 1 << 20, LIST_MOST = 20 };
@@ -179,6 +180,8 @@ summary(const char *dir, const struct timespec *start)
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-build", .usage = usage,
+        .known = "+:hC:f:l:" };
     const char *dir = "build", *file = NULL, *launcher = NULL;
     char *graph = NULL;
     char **args;
@@ -186,21 +189,17 @@ main(int argc, char **argv)
     struct timespec start;
     int c, lock, n = 0;
 
-    while ((c = getopt(argc, argv, "+hC:f:l:")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'C') {
+    while ((c = option_next(&o, argc, argv)) != -1) {
+        if (c == 'C') {
             dir = optarg;
         } else if (c == 'f') {
             file = optarg;
-        } else if (c == 'l') {
-            launcher = optarg;
         } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
+            launcher = optarg;
         }
     }
+    if (o.stop)
+        return o.status;
     graph = file ? mem_strdup(file) : path_join(dir, "quern.ninja");
     if (!file_exists(graph)) {
         err_set(&e, ERR_WORK,

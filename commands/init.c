@@ -16,6 +16,7 @@
 #include "lib/base/err.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 
 enum { POLICY_LIMIT = 1 << 20 };
 
@@ -121,28 +122,27 @@ make_key(const char *dir, const char *principal, const char *file,
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-init", .usage = usage,
+        .known = ":hp:K" };
     const char *profile = "production", *dir = ".";
     bool keys = true;
     struct err e = { 0 };
     int c;
 
-    while ((c = getopt(argc, argv, "hp:K")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'p' && !strchr(optarg, '/')) {
+    while ((c = option_next(&o, argc, argv)) != -1) {
+        if (c == 'p' && !strchr(optarg, '/')) {
             profile = optarg;
         } else if (c == 'K') {
             keys = false;
         } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
+            return option_wrong(&o, "'-%c %s': no profile's name", c, optarg);
         }
     }
-    if (argc - optind > 1) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (o.stop)
+        return o.status;
+    if (argc - optind > 1)
+        return option_wrong(&o, "'%s': one folder at a time",
+            argv[optind + 1]);
     if (optind < argc)
         dir = argv[optind];
     file_catch_signals();

@@ -13,6 +13,7 @@
 #include "lib/base/err.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/record/key.h"
 
@@ -67,27 +68,19 @@ add_signer(const char *signers, const char *principal, const char *pub,
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-keygen", .usage = usage,
+        .known = ":hs:" };
     const char *signers = NULL;
     struct err e = { 0 };
     char *pub = NULL;
     char *dir = NULL;
-    int c;
 
-    while ((c = getopt(argc, argv, "hs:")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (c != 's' || signers) {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
+    while (option_next(&o, argc, argv) != -1)
         signers = optarg;
-    }
-    if (argc - optind != 2) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (o.stop)
+        return o.status;
+    if (argc - optind != 2)
+        return option_wrong(&o, "give FILE and PRINCIPAL");
     file_catch_signals();
     if (!is_principal(argv[optind + 1])) {
         err_set(&e, ERR_USAGE,

@@ -91,18 +91,32 @@ print_steps(FILE *f, const char *folder)
     fprintf(f, "\n");
 }
 
+static const char synopsis[] =
+    "usage: quern COMMAND [ARGUMENT ...]\n"
+    "       quern help [COMMAND]\n"
+    "       quern --version\n";
+
+/* Whether quern-NAME lies in the folder. */
+static bool
+is_there(const char *folder, const char *name)
+{
+    char *path = mem_printf("%s/quern-%s", folder, name);
+    bool there = file_exists(path);
+
+    free(path);
+    return there;
+}
+
 static void
 usage(FILE *f)
 {
     char *folder = own_folder();
 
-    fprintf(f, "usage: quern COMMAND [ARGUMENT ...]\n"
-               "       quern help [COMMAND]\n"
-               "       quern --version\n\n"
-               "A checklist for quantizing language models that nobody can "
-               "skip.\n\ncommands:\n");
+    fprintf(f, "%s\nA checklist for quantizing language models that nobody can "
+               "skip.\n\ncommands:\n", synopsis);
     for (size_t i = 0; i < countof(porcelain); i++)
-        fprintf(f, "  %-11s %s\n", porcelain[i].name, porcelain[i].what);
+        if (!folder || is_there(folder, porcelain[i].name))
+            fprintf(f, "  %-11s %s\n", porcelain[i].name, porcelain[i].what);
     if (folder) {
         fprintf(f, "\nsteps, which the graph runs:\n");
         print_steps(f, folder);
@@ -160,5 +174,7 @@ main(int argc, char **argv)
     } else {
         run(argv[1], argv + 1, &e);
     }
-    return err_exit("quern", &e);
+    err_exit("quern", &e);
+    fputs(synopsis, stderr);
+    return e.code;
 }

@@ -12,6 +12,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/judge/table.h"
 
 static const char usage[] = "usage: quern-table [-h] DIR\n";
@@ -58,21 +59,15 @@ print_outcome(const char *dir, struct err *e)
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-table", .usage = usage,
+        .known = ":h" };
     struct err e = { 0 };
-    int c;
 
-    while ((c = getopt(argc, argv, "h")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        fputs(usage, stderr);
-        return 2;
-    }
-    if (argc - optind != 1) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    option_next(&o, argc, argv);
+    if (o.stop)
+        return o.status;
+    if (argc - optind != 1)
+        return option_wrong(&o, "give one DIR");
     print_outcome(argv[optind], &e);
     return err_exit("quern-table", &e);
 }

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/record/items.h"
 #include "lib/record/key.h"
 #include "lib/record/sshsig.h"
@@ -112,27 +112,23 @@ done:
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-waive", .usage = usage,
+        .known = ":hC:k:" };
     const char *dir = "build", *key = NULL;
     struct err e = { 0 };
     int c;
 
-    while ((c = getopt(argc, argv, "hC:k:")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'C') {
+    while ((c = option_next(&o, argc, argv)) != -1) {
+        if (c == 'C') {
             dir = optarg;
-        } else if (c == 'k') {
-            key = optarg;
         } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
+            key = optarg;
         }
     }
-    if (!key) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (o.stop)
+        return o.status;
+    if (!key)
+        return option_wrong(&o, "-k KEY is missing");
     file_catch_signals();
     sign_all(dir, key, argv + optind, argc - optind, &e);
     return err_exit("quern-waive", &e);

@@ -15,6 +15,7 @@
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 
 enum { WHY_LIMIT = 1 << 20 };
@@ -118,25 +119,18 @@ done:
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-why", .usage = usage,
+        .known = ":hC:" };
     const char *dir = "build";
     struct err e = { 0 };
-    int c;
 
-    while ((c = getopt(argc, argv, "hC:")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (c != 'C') {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
+    while (option_next(&o, argc, argv) != -1)
         dir = optarg;
-    }
-    if (argc - optind > 1) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (o.stop)
+        return o.status;
+    if (argc - optind > 1)
+        return option_wrong(&o, "'%s': one stage at a time",
+            argv[optind + 1]);
     if (optind < argc)
         print_stage(dir, argv[optind], &e);
     else

@@ -426,6 +426,8 @@ stage_main(const struct stage_spec *spec, int argc, char **argv,
         live(&s, argc, argv, &status, run, &e);
     stage_release(&s);
     code = err_exit(name, &e);
+    if (code == ERR_USAGE)
+        fprintf(stderr, "usage: %s @STAGE_FILE\n       %s -h\n", name, name);
     free(name);
     return status >= 0 ? status : code;
 }

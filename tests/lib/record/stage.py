@@ -310,7 +310,8 @@ def wrong_usage():
         edit(b)
         status = b.run()
         check(status == 2 and b.err.startswith("quern-teststep: " + want) and
-              b.err.count("\n") == 1 and b.out == "",
+              b.err.count("\n") == 3 and b.out == "" and
+              b.err.endswith("quern-teststep -h\n"),
               "refused with 2: " + want.replace("\n", " "), (status, b.err))
         check(not os.path.exists(b.path("b/out")), "and nothing was written")
         b.close()
