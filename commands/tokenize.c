@@ -1,0 +1,161 @@
+/*
+ * quern-tokenize - token ids of each line of a text
+ *
+ * usage: quern tokenize [-d] [-s] MODEL [FILE]
+ *
+ * A line of FILE (or stdin) becomes a JSON array of ids on a line of its own;
+ * the line's end belongs to neither. With -d it is the other way round.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/err.h"
+#include "lib/base/json.h"
+#include "lib/base/mem.h"
+#include "lib/base/str.h"
+#include "lib/model/read_tokenizer.h"
+#include "lib/text/utf8.h"
+
+static const char usage[] =
+    "usage: quern tokenize [-d] [-s] MODEL [FILE]\n"
+    "\n"
+    "  -d      decode: each line is a JSON array of ids, written as a JSON "
+    "string\n"
+    "  -s      with the special ids that the tokenizer puts around a text;\n"
+    "          when decoding: leave special tokens out\n"
+    "  MODEL   a model's folder, a .gguf file or a tokenizer.json\n"
+    "  FILE    text to read (default: standard input)\n";
+
+struct opts {
+    bool decode, special;
+    const char *model, *file;
+};
+
+static int
+print_ids(struct tokenizer *t, const char *line, size_t n, bool special,
+    const char *place, struct err *e)
+{
+    struct ids ids = { 0 };
+    size_t valid = utf8_check(line, n);
+
+    if (valid < n)
+        return err_set(e, ERR_WORK,
+            "%s:%zu: not valid UTF-8; convert the text to UTF-8", place,
+            valid + 1);
+    if (tokenizer_encode(t, line, n, special, &ids, e) == 0) {
+        putchar('[');
+        for (size_t i = 0; i < ids.n; i++)
+            printf("%s%d", i > 0 ? "," : "", (int)ids.v[i]);
+        puts("]");
+    }
+    ids_release(&ids);
+    return e->code;
+}
+
+static int
+print_text(struct tokenizer *t, const char *line, size_t n, bool skip,
+    const char *place, struct err *e)
+{
+    json_t *list = json_parse(line, n, place, e), *id;
+    struct ids ids = { 0 };
+    struct str s = { 0 };
+    json_t *text = NULL;
+    size_t i;
+
+    if (list == NULL)
+        return e->code;
+    json_array_foreach(list, i, id) {
+        json_int_t v = json_integer_value(id);
+
+        if (!json_is_integer(id) || v < 0 || v > INT32_MAX ||
+            tokenizer_token(t, (int32_t)v) == NULL) {
+            err_set(e, ERR_WORK,
+                "%s: entry %zu is no id of this tokenizer; ids are whole "
+                "numbers below %zu",
+                place, i + 1, tokenizer_size(t));
+            break;
+        }
+        ids_add(&ids, (int32_t)v);
+    }
+    if (e->code == 0) {
+        tokenizer_decode(t, ids.v, ids.n, skip, &s);
+        text = json_stringn(str_get(&s), s.len);
+        json_dumpf(text, stdout, JSON_ENCODE_ANY);
+        putchar('\n');
+    }
+    json_decref(text);
+    json_decref(list);
+    str_release(&s);
+    ids_release(&ids);
+    return e->code;
+}
+
+static int
+run(const struct opts *o, struct err *e)
+{
+    const char *name = o->file != NULL ? o->file : "standard input";
+    struct tokenizer *t = NULL;
+    FILE *f = stdin;
+    char *line = NULL;
+    size_t cap = 0, number = 0;
+    ssize_t n;
+
+    if (read_tokenizer(&t, o->model, e) != 0)
+        return e->code;
+    if (o->file != NULL && (f = fopen(o->file, "r")) == NULL) {
+        err_sys(e, o->file, "cannot open", NULL);
+        goto done;
+    }
+    while (e->code == 0 && (n = getline(&line, &cap, f)) > 0) {
+        char *place = mem_printf("%s:%zu", name, ++number);
+
+        n -= line[n - 1] == '\n' ? 1 : 0;
+        if (o->decode)
+            print_text(t, line, (size_t)n, o->special, place, e);
+        else
+            print_ids(t, line, (size_t)n, o->special, place, e);
+        free(place);
+    }
+    if (ferror(f))
+        err_sys(e, name, "cannot read", NULL);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        err_sys(e, "standard output", "cannot write", NULL);
+done:
+    if (f != NULL && f != stdin)
+        fclose(f);
+    free(line);
+    tokenizer_free(t);
+    return e->code;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct opts o = { 0 };
+    struct err e = { 0 };
+    int c;
+
+    while ((c = getopt(argc, argv, "hds")) != -1) {
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (c == '?' || (c == 'd' ? o.decode : o.special)) {
+            fputs(usage, stderr);
+            return ERR_USAGE;
+        }
+        o.decode = o.decode || c == 'd';
+        o.special = o.special || c == 's';
+    }
+    if (argc - optind < 1 || argc - optind > 2) {
+        fputs(usage, stderr);
+        return ERR_USAGE;
+    }
+    o.model = argv[optind];
+    o.file = argc - optind > 1 ? argv[optind + 1] : NULL;
+    run(&o, &e);
+    return err_exit("quern-tokenize", &e);
+}
