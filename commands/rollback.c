@@ -1,10 +1,11 @@
 /*
  * quern-rollback - make the previous release live, in one operation
  *
- * usage: quern rollback [-C DIR] [-r REPOSITORY] [-k KEY] [-p PREFIX] [-n NUMBER]
- *                       [-m REASON]
+ * usage: quern rollback [-C DIR] [-r REPOSITORY] [-k KEY] [-s SIGNERS]
+ *                       [-p PREFIX] [-n NUMBER] [-m REASON]
  * Moves `live` from the release it names to the one before it (or to -n NUMBER)
- * by compare-and-swap and appends a signed line to the ledger, under one lock.
+ * by compare-and-swap and appends a signed line to the ledger, under one lock. A
+ * move that was cut short is finished first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,39 +14,45 @@
 #include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/record/key.h"
 #include "lib/record/release.h"
+#include "lib/record/signers.h"
 #include "lib/record/stage_lines.h"
 
 static const char usage[] =
-    "usage: quern rollback [-C DIR] [-r REPOSITORY] [-k KEY] [-p PREFIX]\n"
-    "                      [-n NUMBER] [-m REASON]\n"
+    "usage: quern rollback [-C DIR] [-r REPOSITORY] [-k KEY] [-s SIGNERS]\n"
+    "                      [-p PREFIX] [-n NUMBER] [-m REASON]\n"
     "\n"
     "  -C DIR         build folder: its release stage names repository and key\n"
     "                 (default: build)\n"
     "  -r REPOSITORY  git repository that holds the releases\n"
     "  -k KEY         private key that signs the ledger\n"
+    "  -s SIGNERS     allowed_signers that must list the key\n"
     "  -p PREFIX      where the refs stand (default: refs/heads/quern)\n"
     "  -n NUMBER      release to go back to (default: the one before)\n"
     "  -m REASON      why; kept in the ledger\n";
 
 struct opts {
-    const char *dir, *repo, *key, *prefix, *number, *reason;
+    const char *dir, *repo, *key, *signers, *prefix, *reason;
+    long long number; /* -1: the one before */
 };
 
-/* Fills what the command line left out from the release stage's file. */
+/*
+ * Fills what the command line left out from the release stage's file. The list
+ * of signers may be missing: then nobody looks at whose key it is.
+ */
 static int
-fill_from_stage(struct opts *o, struct stage_lines *lines, struct err *e)
+fill_from_stage(struct opts *o, struct stage_lines *lines, char **signers,
+    struct err *e)
 {
-    char *path;
+    char *path = mem_printf("%s/stages/release.stage", o->dir);
 
-    if (o->repo && o->key)
-        return 0;
-    path = mem_printf("%s/stages/release.stage", o->dir);
-    if (stage_lines_read(lines, path, e) == 0) {
+    if ((!o->repo || !o->key || file_exists(path)) &&
+        stage_lines_read(lines, path, e) == 0) {
         if (!o->repo)
             o->repo = stage_lines_path(lines, "dst", "repository");
         if (!o->key)
@@ -53,9 +60,38 @@ fill_from_stage(struct opts *o, struct stage_lines *lines, struct err *e)
         if (!o->repo || !o->key)
             err_set(e, ERR_WORK,
                 "%s: names no repository or key; give -r and -k", path);
+        *signers = stage_lines_in(lines, o->dir, "keys/allowed_signers");
+        if (!o->signers && file_exists(*signers))
+            o->signers = *signers;
     }
     free(path);
     return e->code;
+}
+
+/*
+ * The owner whose key it is, or the key's id if no list was given; caller
+ * frees. A key that verify would not accept must not sign the ledger.
+ */
+static char *
+name_signer(const struct opts *o, const struct signer *signer, struct err *e)
+{
+    struct signers list = { 0 };
+    const char *who;
+    char *name = NULL;
+
+    if (!o->signers)
+        return mem_strdup(signer->keyid);
+    if (signers_read(&list, o->signers, e) == 0) {
+        who = signers_principal(&list, &signer->public);
+        if (who && signers_has(&list, who, "git", &signer->public))
+            name = mem_strdup(who);
+        else
+            err_set(e, ERR_WORK,
+                "%s: is not a key that %s allows to commit; use an owner's key",
+                o->key, o->signers);
+    }
+    signers_release(&list);
+    return name;
 }
 
 /*
@@ -63,8 +99,9 @@ fill_from_stage(struct opts *o, struct stage_lines *lines, struct err *e)
  * number. Walks the release ref, which is linear.
  */
 static int
-find_target(struct git_repo *r, const struct release_refs *refs,
-    const char *number, char to[GIT_OID_TEXT], int *to_number, struct err *e)
+find_target(const struct opts *o, struct git_repo *r,
+    const struct release_refs *refs, char to[GIT_OID_TEXT], int *to_number,
+    struct err *e)
 {
     char at[GIT_OID_TEXT];
     bool below_live = false;
@@ -80,58 +117,46 @@ find_target(struct git_repo *r, const struct release_refs *refs,
             return e->code;
         }
         *to_number = (int)json_integer_value(json_object_get(m, "number"));
-        json_decref(m);
-        if (number ? atol(number) == *to_number : below_live) {
+        if (o->number >= 0 ? o->number == *to_number : below_live) {
             memcpy(to, at, GIT_OID_TEXT);
             git_commit_release(&c);
-            return 0;
+            /* what goes live must be there to be served */
+            release_artifacts(r, m, e);
+            json_decref(m);
+            e->code = e->code ? ERR_WORK : 0;
+            return e->code;
         }
+        json_decref(m);
         below_live = below_live || strcmp(at, refs->live_oid) == 0;
         memcpy(at, c.parent, sizeof at);
         git_commit_release(&c);
     }
-    if (number)
-        return err_set(e, ERR_WORK, "there is no release %s", number);
+    if (o->number >= 0)
+        return err_set(e, ERR_WORK, "%s: there is no release %lld in %s",
+            o->repo, o->number, refs->release);
     return err_set(e, ERR_WORK,
-        "nothing to go back to: live is the first release");
+        "%s: live is release 0 already; there is nothing before it to go back "
+        "to",
+        o->repo);
 }
 
+/* Moves live to `to` and prints how long that took. */
 static int
-roll_back(const struct opts *o, struct err *e)
+move(const struct opts *o, struct git_repo *repo, struct release_refs *refs,
+    const char *to, int number, const struct release_author *who, struct err *e)
 {
-    struct git_repo *repo = NULL;
-    struct release_refs refs = { 0 };
-    struct signer signer = { 0 };
-    struct release_author who;
-    char to[GIT_OID_TEXT];
-    char *was = NULL;
-    json_t *entry = NULL;
-    struct timespec t0, t1;
-    int number = 0;
-
-    if (signer_open(&signer, o->key, e) ||
-        git_repo_open(&repo, o->repo, false, e) ||
-        release_refs_read(&refs, repo, o->prefix, e))
-        goto done;
-    if (!refs.live_oid[0]) {
-        err_set(e, ERR_WORK, "%s: nothing was released under %s", o->repo,
-            o->prefix);
-        goto done;
-    }
-    if (find_target(repo, &refs, o->number, to, &number, e))
-        goto done;
-    if (strcmp(to, refs.live_oid) == 0) {
-        err_set(e, ERR_WORK, "release %d is live already", number);
-        goto done;
-    }
-    was = mem_strdup(refs.live_oid);
-    who = (struct release_author){ "quern rollback", "quern@localhost",
-        (int64_t)time(NULL), &signer };
-    entry = json_pack("{s:s, s:i, s:s, s:s, s:s}", "action", "rollback",
+    char *was = mem_strdup(refs->live_oid);
+    json_t *entry = json_pack("{s:s, s:i, s:s, s:s, s:s}", "action", "rollback",
         "number", number, "commit", to, "previous", was, "why",
         o->reason ? o->reason : "");
+    struct timespec t0, t1;
+
+    if (!entry) {
+        err_set(e, ERR_USAGE, "reason: is not UTF-8");
+        goto done;
+    }
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    if (release_make_live(repo, &refs, NULL, to, entry, &who, signer.keyid, e))
+    if (release_make_live(repo, refs, NULL, to, entry, who, who->mail, e))
         goto done;
     clock_gettime(CLOCK_MONOTONIC, &t1);
     printf("live: release %d (%.10s), was %.10s, moved in %.1f ms\n", number, to,
@@ -141,50 +166,99 @@ roll_back(const struct opts *o, struct err *e)
 done:
     json_decref(entry);
     free(was);
+    return e->code;
+}
+
+static int
+roll_back(const struct opts *o, struct err *e)
+{
+    struct git_repo *repo = NULL;
+    struct release_refs refs = { 0 };
+    struct signer signer = { 0 };
+    struct release_author who = { .name = "quern rollback",
+        .time = (int64_t)time(NULL), .signer = &signer };
+    char to[GIT_OID_TEXT];
+    char *name = NULL;
+    bool moved = false;
+    int number = 0;
+
+    if (signer_open(&signer, o->key, e) ||
+        !(name = name_signer(o, &signer, e)) ||
+        git_repo_open(&repo, o->repo, false, e) ||
+        release_refs_read(&refs, repo, o->prefix, e))
+        goto done;
+    who.mail = name;
+    if (!refs.live_oid[0] && !refs.ledger_oid[0]) {
+        err_set(e, ERR_WORK, "%s: nothing was released under %s; run the graph",
+            o->repo, o->prefix);
+        goto done;
+    }
+    if (release_repair(repo, &refs, &who, &moved, e))
+        goto done;
+    if (moved)
+        printf("live: put to %.10s, where the ledger says\n", refs.live_oid);
+    if (find_target(o, repo, &refs, to, &number, e))
+        goto done;
+    if (strcmp(to, refs.live_oid) != 0)
+        move(o, repo, &refs, to, number, &who, e);
+    else if (!moved)
+        err_set(e, ERR_WORK, "%s: release %d is live already", o->repo, number);
+done:
+    free(name);
     release_refs_free(&refs);
     git_repo_close(repo);
     signer_release(&signer);
     return e->code;
 }
 
+static int
+usage_error(void)
+{
+    fputs(usage, stderr);
+    return ERR_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
-    struct opts o = { .dir = "build", .prefix = "refs/heads/quern" };
+    struct opts o = { .dir = "build", .prefix = "refs/heads/quern",
+        .number = -1 };
     struct stage_lines lines = { 0 };
     struct err e = { 0 };
+    char *signers = NULL;
     int c;
 
-    while ((c = getopt(argc, argv, "hC:r:k:p:n:m:")) != -1) {
-        unsigned long long ignored;
+    while ((c = getopt(argc, argv, "hC:r:k:s:p:n:m:")) != -1) {
+        unsigned long long number;
 
         if (c == 'h') {
             fputs(usage, stdout);
             return 0;
         } else if (c == 'C') {
             o.dir = optarg;
-        } else if (c == 'r') {
+        } else if (c == 'r' && !o.repo) {
             o.repo = optarg;
-        } else if (c == 'k') {
+        } else if (c == 'k' && !o.key) {
             o.key = optarg;
+        } else if (c == 's' && !o.signers) {
+            o.signers = optarg;
         } else if (c == 'p') {
             o.prefix = optarg;
-        } else if (c == 'n' && str_to_u64(optarg, 1000000, &ignored)) {
-            o.number = optarg;
-        } else if (c == 'm') {
+        } else if (c == 'n' && o.number < 0 &&
+            str_to_u64(optarg, INT32_MAX, &number)) {
+            o.number = (long long)number;
+        } else if (c == 'm' && !o.reason) {
             o.reason = optarg;
         } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
+            return usage_error();
         }
     }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (optind != argc)
+        return usage_error();
     file_catch_signals();
-    if (fill_from_stage(&o, &lines, &e) == 0)
+    if (fill_from_stage(&o, &lines, &signers, &e) == 0)
         roll_back(&o, &e);
     stage_lines_release(&lines);
+    free(signers);
     return err_exit("quern-rollback", &e);
 }

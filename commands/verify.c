@@ -30,27 +30,51 @@ static const char usage[] =
     "  -a ARCHIVE     store that keeps the full-precision weights\n"
     "  -b CHECKPOINT  the base model's folder\n"
     "  -p PREFIX      where the refs stand (default: refs/heads/quern)\n"
-    "  -n NUMBER      the release to check (default: the one that is live)\n"
+    "  -n NUMBER      the release to check (default: every one)\n"
     "  -R             releases only, not the build folder\n";
 
 struct opts {
-    const char *dir, *repo, *signers, *archive, *base, *prefix, *number;
-    bool releases_only;
+    const char *dir, *repo, *signers, *archive, *base, *prefix;
+    bool dir_given, releases_only;
+    long long number; /* -1: all */
 };
+
+/* Text from a repository may hold anything; a terminal gets to see letters. */
+static void
+print_plain(const char *text)
+{
+    for (const char *s = text; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c < 0x20 || c == 0x7f)
+            printf("\\x%02x", c);
+        else
+            putchar(c);
+    }
+}
 
 /* One line per finding: what, item, file, signer, reason. */
 static void
 print_finding(void *ctx, const struct finding *f)
 {
     (void)ctx;
-    printf("%s: %s: %s: signed by %s: %s\n",
-        f->code == ERR_UNCHECKED ? "unchecked" : "WRONG", f->item, f->file,
-        f->signer, f->reason);
+    printf("%s: ", f->code == ERR_UNCHECKED ? "unchecked" : "WRONG");
+    print_plain(f->item);
+    printf(": ");
+    print_plain(f->file);
+    printf(": signed by ");
+    print_plain(f->signer);
+    printf(": ");
+    print_plain(f->reason);
+    putchar('\n');
 }
 
-/* What the command line left out, from the build folder's stage files. */
+/*
+ * What the command line left out, from the build folder's stage files. The list
+ * of signers there is the generator's copy of what the policy names.
+ */
 static void
-fill_from_stages(struct opts *o, struct stage_lines lines[2])
+fill_from_stages(struct opts *o, struct stage_lines lines[2], char **signers)
 {
     static const char *const stages[] = { "release", "fingerprint" };
     struct err e = { 0 };
@@ -58,6 +82,7 @@ fill_from_stages(struct opts *o, struct stage_lines lines[2])
     for (size_t i = 0; i < countof(stages); i++) {
         char *path = mem_printf("%s/stages/%s.stage", o->dir, stages[i]);
 
+        /* a damaged one is found with the others, by verify_work */
         if (file_exists(path))
             stage_lines_read(&lines[i], path, &e);
         free(path);
@@ -66,60 +91,49 @@ fill_from_stages(struct opts *o, struct stage_lines lines[2])
         o->repo = stage_lines_path(&lines[0], "dst", "repository");
     if (!o->archive)
         o->archive = stage_lines_path(&lines[0], "dst", "store");
-    if (!o->signers)
-        o->signers =
-            stage_lines_path(&lines[0], "in", "keys/allowed_signers");
+    if (!o->signers) {
+        *signers = stage_lines_in(&lines[0], o->dir, "keys/allowed_signers");
+        o->signers = file_exists(*signers) ? *signers : NULL;
+    }
     if (!o->base)
         o->base = stage_lines_path(&lines[1], "src", "base");
 }
 
-/* The commit of release NUMBER, walking down from the tip. */
-static const char *
-find_release(struct verify *v, const char *number, char oid[GIT_OID_TEXT],
-    struct err *e)
+/* Every release, or the one that was asked for. */
+static void
+verify_releases(const struct opts *o, struct verify *v)
 {
-    if (!number)
-        return v->refs.live_oid;
-    memcpy(oid, v->refs.release_oid, GIT_OID_TEXT);
-    while (oid[0]) {
-        struct git_commit c = { 0 };
-        struct digest d;
-        json_t *m = release_manifest(v->repo, oid, &d, e);
-        bool found = m &&
-            json_integer_value(json_object_get(m, "number")) == atol(number);
+    bool met = o->number < 0;
 
-        json_decref(m);
-        if (found)
-            return oid;
-        if (git_commit_read(v->repo, oid, &c, e) != 0)
-            return NULL;
-        memcpy(oid, c.parent, GIT_OID_TEXT);
-        git_commit_release(&c);
-    }
-    err_set(e, ERR_WORK, "there is no release %s", number);
-    return NULL;
+    for (size_t i = 0; i < v->n_releases; i++)
+        if (o->number < 0 || v->releases[i].number == o->number) {
+            met = true;
+            verify_release(v, v->releases[i].oid);
+        }
+    if (!met)
+        finding_add(v->found, ERR_UNCHECKED, "ship.rollback", v->refs.release,
+            "nobody", "there is no release %lld", o->number);
 }
 
 static void
-verify_all(const struct opts *o, struct verify *v, struct err *e)
+verify_all(const struct opts *o, struct verify *v)
 {
-    char oid[GIT_OID_TEXT];
-    const char *which;
+    struct err e = { 0 };
 
-    if (signers_read(&v->allowed, o->signers, e) ||
-        git_repo_open(&v->repo, o->repo, false, e) ||
-        release_refs_read(&v->refs, v->repo, o->prefix, e)) {
-        e->code = ERR_UNCHECKED;
-        return;
+    if (signers_read(&v->allowed, o->signers, &e) != 0)
+        finding_add(v->found, ERR_UNCHECKED, "team.owners", o->signers,
+            "nobody", "%s", e.text);
+    else if (git_repo_open(&v->repo, o->repo, false, &e) != 0)
+        finding_add(v->found, ERR_UNCHECKED, "ship.rollback", o->repo,
+            "nobody", "%s", e.text);
+    else if (release_refs_read(&v->refs, v->repo, o->prefix, &e) != 0)
+        finding_add(v->found, ERR_WORK, "team.required", o->prefix, "nobody",
+            "%s", e.text);
+    if (!e.code) {
+        verify_history(v);
+        verify_releases(o, v);
     }
-    verify_history(v);
-    if (v->refs.release_oid[0]) {
-        which = find_release(v, o->number, oid, e);
-        if (!which)
-            return;
-        verify_release(v, which);
-    }
-    if (v->work && !o->releases_only)
+    if (v->allowed.n && v->work && !o->releases_only)
         verify_work(v);
 }
 
@@ -138,66 +152,85 @@ say_result(const struct verify *v)
     return v->found->unchecked ? ERR_UNCHECKED : 0;
 }
 
+static int
+usage_error(void)
+{
+    fputs(usage, stderr);
+    return ERR_USAGE;
+}
+
+/* 0, an exit status, or -1: help was printed. */
+static int
+read_options(struct opts *o, int argc, char **argv)
+{
+    int c;
+
+    while ((c = getopt(argc, argv, "hC:r:s:a:b:p:n:R")) != -1) {
+        unsigned long long number;
+
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return -1;
+        } else if (c == 'C' && !o->dir_given) {
+            o->dir = optarg;
+            o->dir_given = true;
+        } else if (c == 'r' && !o->repo) {
+            o->repo = optarg;
+        } else if (c == 's' && !o->signers) {
+            o->signers = optarg;
+        } else if (c == 'a' && !o->archive) {
+            o->archive = optarg;
+        } else if (c == 'b' && !o->base) {
+            o->base = optarg;
+        } else if (c == 'p') {
+            o->prefix = optarg;
+        } else if (c == 'n' && o->number < 0 &&
+            str_to_u64(optarg, INT32_MAX, &number)) {
+            o->number = (long long)number;
+        } else if (c == 'R') {
+            o->releases_only = true;
+        } else {
+            return usage_error();
+        }
+    }
+    return optind == argc ? 0 : usage_error();
+}
+
 int
 main(int argc, char **argv)
 {
-    struct opts o = { .dir = "build", .prefix = "refs/heads/quern" };
+    struct opts o = { .dir = "build", .prefix = "refs/heads/quern",
+        .number = -1 };
     struct findings found = { .report = print_finding };
     struct verify v = { .found = &found };
     struct stage_lines lines[2] = { 0 };
     struct err e = { 0 };
-    int c, status = ERR_UNCHECKED;
+    char *signers = NULL;
+    int status = read_options(&o, argc, argv);
 
-    while ((c = getopt(argc, argv, "hC:r:s:a:b:p:n:R")) != -1) {
-        unsigned long long ignored;
-
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'C') {
-            o.dir = optarg;
-        } else if (c == 'r') {
-            o.repo = optarg;
-        } else if (c == 's') {
-            o.signers = optarg;
-        } else if (c == 'a') {
-            o.archive = optarg;
-        } else if (c == 'b') {
-            o.base = optarg;
-        } else if (c == 'p') {
-            o.prefix = optarg;
-        } else if (c == 'n' && str_to_u64(optarg, 1000000, &ignored)) {
-            o.number = optarg;
-        } else if (c == 'R') {
-            o.releases_only = true;
-        } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
-    }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
-    fill_from_stages(&o, lines);
+    if (status != 0)
+        return status < 0 ? 0 : status;
+    fill_from_stages(&o, lines, &signers);
     v.store = o.archive;
     v.base = o.base;
     v.work = file_exists(o.dir) ? o.dir : NULL;
-    if (!o.repo || !o.signers)
+    if (o.dir_given && !v.work)
+        err_set(&e, ERR_UNCHECKED, "%s: is not there; name the build folder",
+            o.dir);
+    else if (!o.repo || !o.signers)
         err_set(&e, ERR_UNCHECKED,
             "%s: no graph there to say where things lie; give -r REPOSITORY and "
             "-s SIGNERS",
             o.dir);
     else
-        verify_all(&o, &v, &e);
-    if (e.code)
-        status = err_exit("quern-verify", &e);
-    else
-        status = say_result(&v);
+        verify_all(&o, &v);
+    status = e.code ? err_exit("quern-verify", &e) : say_result(&v);
+    verify_release_memory(&v);
     release_refs_free(&v.refs);
     git_repo_close(v.repo);
     signers_release(&v.allowed);
     stage_lines_release(&lines[0]);
     stage_lines_release(&lines[1]);
+    free(signers);
     return status;
 }

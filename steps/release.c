@@ -6,8 +6,8 @@
  * archived full-precision model, so that a rollback always has a target. Before
  * `live` moves, the rollback is rehearsed on refs of its own and timed.
  *
- * Killed after the commit and before release.json: the next run finds its own
- * commit by the manifest and carries on.
+ * Killed at any moment, the next run finishes a move of refs that was cut short,
+ * finds its own commit by the manifest, and carries on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,10 @@ static const char *const outs[] = { "!release.json", NULL };
 
 static const char default_prefix[] = "refs/heads/quern";
 
-/* The release that release.json names must still be in the repository. */
+/*
+ * The release that release.json names must still be in the repository, whole.
+ * Whether it is live is another matter: it may have been rolled back.
+ */
 static bool
 still(struct stage *s, struct str *why)
 {
@@ -44,23 +47,25 @@ still(struct stage *s, struct str *why)
     const char *prefix = stage_param(s, "repository-ref");
     struct release_refs refs = { 0 };
     struct git_repo *repo = NULL;
-    struct git_commit c = { 0 };
     struct err e = { 0 };
-    json_t *receipt = json_read(path, 1 << 20, NULL, &e);
+    struct digest d;
+    json_t *receipt = json_read(path, 1 << 20, NULL, &e), *manifest = NULL;
     const char *oid = json_string_value(json_object_get(receipt, "commit"));
     bool ok = false;
 
-    if (oid && git_repo_open(&repo, stage_dst(s, "repository"), false, &e) == 0 &&
+    if (oid &&
+        git_repo_open(&repo, stage_dst(s, "repository"), false, &e) == 0 &&
         release_refs_read(&refs, repo, prefix ? prefix : default_prefix, &e) ==
             0 &&
-        refs.release_oid[0] && refs.live_oid[0])
-        ok = git_commit_read(repo, oid, &c, &e) == 0;
+        refs.live_oid[0] && release_reachable(repo, &refs, oid, &e) &&
+        (manifest = release_manifest(repo, oid, &d, &e)))
+        ok = release_artifacts(repo, manifest, &e) == 0;
     if (!ok)
         str_addf(why, "the repository does not hold the release%s%s",
             e.code ? ": " : "", e.text);
-    git_commit_release(&c);
     release_refs_free(&refs);
     git_repo_close(repo);
+    json_decref(manifest);
     json_decref(receipt);
     free(path);
     return ok;
@@ -188,6 +193,7 @@ check_items(struct job *j, struct err *e)
         json_pack("{s:s, s:s}", "verdict", "PASS", "figure",
             "this stage moves live"));
     if (items_judge(&items, j->policy, j->decision, answers, waivers, e) == 0 &&
+        (!j->winner || items_insist(&items, j->policy, answers, e) == 0) &&
         items.open > 0) {
         char *open = items_open_text(&items);
 
@@ -294,43 +300,12 @@ add_winner(struct job *j, struct release_files *files, struct err *e)
     return e->code;
 }
 
-/* Release 0, unless the repository has one already. */
-static int
-release_zero(struct job *j, struct err *e)
-{
-    struct release_files files = { 0 };
-    char oid[GIT_OID_TEXT];
-    char *manifest = NULL, *title = NULL;
-    json_t *entry = NULL;
-
-    if (j->refs.release_oid[0])
-        return 0;
-    add_inputs(j, &files, true);
-    if (add_baseline(j, &files, e))
-        goto done;
-    title = mem_printf("release 0 of %s: full precision", j->name);
-    manifest =
-        release_manifest_text(&files, 0, j->name, "full-precision", NULL);
-    if (release_commit(j->repo, &files, manifest, title, NULL, &j->who, oid, e))
-        goto done;
-    entry = json_pack("{s:s, s:i, s:s}", "action", "release", "number", 0,
-        "commit", oid);
-    release_make_live(j->repo, &j->refs, oid, oid, entry, &j->who,
-        j->s->signer, e);
-done:
-    json_decref(entry);
-    release_files_free(&files);
-    free(manifest);
-    free(title);
-    return e->code;
-}
-
 /*
  * On refs of its own: put the new release live, go back to the one before, and
- * read that one's manifest. Returns milliseconds, or -1.
+ * see that it is whole. *ms is how long going back took.
  */
-static double
-rehearse(struct job *j, const char *oid, struct err *e)
+static int
+rehearse(struct job *j, const char *oid, double *ms, struct err *e)
 {
     const char *ref = "refs/quern/rehearsal";
     const struct release_author *w = &j->who;
@@ -346,41 +321,149 @@ rehearse(struct job *j, const char *oid, struct err *e)
         (old[0] && git_ref_remove(j->repo, ref, old, e)) ||
         git_refs_move(j->repo, &on, 1, w->name, w->mail, w->time, "rehearsal on",
             e))
-        return -1;
+        return e->code;
     clock_gettime(CLOCK_MONOTONIC, &t0);
     if (git_refs_move(j->repo, &off, 1, w->name, w->mail, w->time,
-            "rehearsal off", e) == 0)
-        manifest = release_manifest(j->repo, before, &d, e);
+            "rehearsal off", e) == 0 &&
+        (manifest = release_manifest(j->repo, before, &d, e)))
+        release_artifacts(j->repo, manifest, e);
     clock_gettime(CLOCK_MONOTONIC, &t1);
     json_decref(manifest);
-    if (e->code || git_ref_remove(j->repo, ref, before, e))
-        return -1;
-    return 1e3 * (double)(t1.tv_sec - t0.tv_sec) +
+    if (e->code == 0)
+        git_ref_remove(j->repo, ref, before, e);
+    *ms = 1e3 * (double)(t1.tv_sec - t0.tv_sec) +
         1e-6 * (double)(t1.tv_nsec - t0.tv_nsec);
+    return e->code;
 }
 
-/* What stands in release.json. */
+/*
+ * Makes a commit live and writes that into the ledger. The release ref moves
+ * to it, too, unless a killed run got that far.
+ */
 static int
-put_receipt(struct job *j, const char *oid, int number, const char *manifest,
-    double rehearsal_ms, struct err *e)
+go_live(struct job *j, const char *oid, int number, const char *winner,
+    struct err *e)
 {
-    struct digest d = digest_of(manifest, strlen(manifest));
-    char hex[DIGEST_HEX];
-    json_t *v = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s}", "schema", "quern.release/1", "number",
-        number, "commit", oid, "winner", j->winner, "repository-ref",
-        j->refs.release, "manifest", digest_hex(&d, hex));
+    bool on_top = strcmp(j->refs.release_oid, oid) == 0;
+    json_t *entry = json_pack("{s:s, s:i, s:s, s:s}", "action", "release",
+        "number", number, "commit", oid, "winner", winner);
+    double ms = 0;
 
-    if (rehearsal_ms >= 0)
-        json_object_set_new(v, "rehearsal",
-            json_pack("{s:f, s:b, s:i, s:i}", "ms", rehearsal_ms, "ok", 1, "from",
-                number, "to", number - 1));
+    /* nothing is live before release 0, so there is no way back to rehearse */
+    if (j->refs.live_oid[0] && strcmp(j->refs.live_oid, oid) != 0) {
+        if (rehearse(j, oid, &ms, e))
+            goto done;
+        json_object_set_new(entry, "rehearsal",
+            json_pack("{s:f, s:b}", "ms", ms, "ok", 1));
+    }
+    release_make_live(j->repo, &j->refs, on_top ? NULL : oid, oid, entry,
+        &j->who, j->s->signer, e);
+done:
+    json_decref(entry);
+    return e->code;
+}
+
+/* Release 0, unless the repository has one already. */
+static int
+release_zero(struct job *j, struct err *e)
+{
+    struct release_files files = { 0 };
+    char oid[GIT_OID_TEXT];
+    char *manifest = NULL, *title = NULL;
+
+    if (j->refs.release_oid[0])
+        return 0;
+    add_inputs(j, &files, true);
+    if (add_baseline(j, &files, e))
+        goto done;
+    title = mem_printf("release 0 of %s: full precision", j->name);
+    manifest =
+        release_manifest_text(&files, 0, j->name, "full-precision", NULL);
+    if (release_commit(j->repo, &files, manifest, title, NULL, &j->who, oid,
+            e) == 0)
+        go_live(j, oid, 0, "full-precision", e);
+done:
+    release_files_free(&files);
+    free(manifest);
+    free(title);
+    return e->code;
+}
+
+/*
+ * What a killed run left behind: a move that was cut short is finished, and a
+ * release that the ledger does not name yet goes live.
+ */
+static int
+carry_on(struct job *j, struct err *e)
+{
+    char *ledger = NULL;
+    json_t *tip = NULL, *entry = NULL;
+    struct digest d;
+    bool moved;
+
+    if (release_repair(j->repo, &j->refs, &j->who, &moved, e) ||
+        !j->refs.release_oid[0] || ledger_read(j->repo, &j->refs, &ledger, e))
+        goto done;
+    entry = ledger_release(ledger, j->refs.release_oid);
+    if (!entry && (tip = release_manifest(j->repo, j->refs.release_oid, &d, e)))
+        go_live(j, j->refs.release_oid,
+            (int)json_integer_value(json_object_get(tip, "number")),
+            json_get_str(tip, "winner", "manifest.json", e), e);
+done:
+    json_decref(tip);
+    json_decref(entry);
+    free(ledger);
+    return e->code;
+}
+
+/* release.json: what the tip is, and how its rehearsal went. */
+static int
+put_receipt(struct job *j, struct err *e)
+{
+    const char *oid = j->refs.release_oid;
+    struct git_commit c = { 0 };
+    struct digest d;
+    char hex[DIGEST_HEX];
+    char *ledger = NULL;
+    json_t *manifest = NULL, *entry = NULL, *v = NULL, *row;
+    int number;
+    size_t i;
+
+    manifest = release_manifest(j->repo, oid, &d, e);
+    if (!manifest || git_commit_read(j->repo, oid, &c, e) ||
+        ledger_read(j->repo, &j->refs, &ledger, e))
+        goto done;
+    entry = ledger_release(ledger, oid);
+    number = (int)json_integer_value(json_object_get(manifest, "number"));
+    v = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "schema",
+        "quern.release/1", "number", number, "commit", oid, "previous",
+        c.parent, "winner", j->winner, "repository-ref", j->refs.release,
+        "manifest", digest_hex(&d, hex));
+    json_array_foreach(json_object_get(manifest, "files"), i, row)
+        if (json_is_true(json_object_get(row, "lfs")))
+            json_object_set_new(v, "artifact",
+                json_pack("{s:O, s:O, s:O}", "name",
+                    json_object_get(row, "path"), "bytes",
+                    json_object_get(row, "bytes"), "sha256",
+                    json_object_get(row, "sha256")));
+    if (json_object_get(entry, "rehearsal")) {
+        json_t *rehearsal = json_copy(json_object_get(entry, "rehearsal"));
+
+        json_object_set_new(rehearsal, "from", json_integer(number));
+        json_object_set_new(rehearsal, "to", json_integer(number - 1));
+        json_object_set_new(v, "rehearsal", rehearsal);
+    }
     stage_answer(j->s, "ship.rollback", "PASS",
         "one ref moves; rehearsed before release %d went live", number);
     stage_answer(j->s, "team.required", "PASS",
         "release %d went live through this stage and no other way", number);
     stage_put_json(j->s, "release.json", v, e);
+done:
     json_decref(v);
+    json_decref(entry);
+    json_decref(manifest);
+    git_commit_release(&c);
+    free(ledger);
     return e->code;
 }
 
@@ -402,7 +485,7 @@ is_tip(struct job *j, struct release_files *files, const json_t *tip,
     return digest_equal(&d, tip_digest);
 }
 
-/* Release N + 1 on top of the tip. */
+/* Release N + 1 on top of the tip, unless it stands there already. */
 static int
 release_winner(struct job *j, struct err *e)
 {
@@ -410,40 +493,25 @@ release_winner(struct job *j, struct err *e)
     struct digest tip_digest;
     char oid[GIT_OID_TEXT];
     char *manifest = NULL, *title = NULL;
-    json_t *tip = NULL, *entry = NULL;
-    double ms = -1;
+    json_t *tip = NULL;
     int number;
 
     add_inputs(j, &files, false);
     tip = release_manifest(j->repo, j->refs.release_oid, &tip_digest, e);
-    if (!tip || add_winner(j, &files, e))
+    if (!tip || add_winner(j, &files, e) ||
+        is_tip(j, &files, tip, &tip_digest))
         goto done;
-    number = (int)json_integer_value(json_object_get(tip, "number"));
-    if (is_tip(j, &files, tip, &tip_digest)) {
-        char *text = json_text(tip, false);
-
-        put_receipt(j, j->refs.release_oid, number, text, -1, e);
-        free(text);
-        goto done;
-    }
-    number++;
+    number =
+        (int)json_get_int(tip, "number", 0, INT32_MAX - 1, "manifest.json", e) +
+        1;
     manifest = release_manifest_text(&files, number, j->name, j->winner,
         &tip_digest);
     title = mem_printf("release %d of %s: %s", number, j->name, j->winner);
-    if (release_commit(j->repo, &files, manifest, title, j->refs.release_oid,
-            &j->who, oid, e))
-        goto done;
-    ms = rehearse(j, oid, e);
-    if (ms < 0)
-        goto done;
-    entry = json_pack("{s:s, s:i, s:s, s:s, s:{s:f, s:b}}", "action", "release",
-        "number", number, "commit", oid, "winner", j->winner, "rehearsal", "ms",
-        ms, "ok", 1);
-    if (release_make_live(j->repo, &j->refs, oid, oid, entry, &j->who,
-            j->s->signer, e) == 0)
-        put_receipt(j, oid, number, manifest, ms, e);
+    if (e->code == 0 &&
+        release_commit(j->repo, &files, manifest, title, j->refs.release_oid,
+            &j->who, oid, e) == 0)
+        go_live(j, oid, number, j->winner, e);
 done:
-    json_decref(entry);
     json_decref(tip);
     release_files_free(&files);
     free(manifest);
@@ -476,9 +544,9 @@ run(struct stage *s, struct err *e)
         git_repo_open(&j.repo, stage_dst(s, "repository"), true, e) ||
         release_refs_read(&j.refs, j.repo,
             prefix ? prefix : default_prefix, e) ||
-        release_zero(&j, e))
+        carry_on(&j, e) || release_zero(&j, e) || release_winner(&j, e))
         goto done;
-    release_winner(&j, e);
+    put_receipt(&j, e);
 
 done:
     job_release(&j);

@@ -65,11 +65,12 @@ check_link(const struct record *r, const char *name, const char *link, size_t n,
     record_release(&other);
 }
 
-void
+bool
 chain_add(struct chain *c, const char *name, const char *envelope,
     size_t n_envelope, const char *link_name, const char *link, size_t n_link,
     const struct signers *allowed, struct findings *found)
 {
+    const size_t before = found->wrong;
     struct record r = { 0 };
     struct err e = { 0 };
 
@@ -77,19 +78,20 @@ chain_add(struct chain *c, const char *name, const char *envelope,
         finding_add(found, ERR_WORK, "team.owners", name, "nobody", "%s",
             e.text);
         record_release(&r);
-        return;
+        return false;
     }
     check_signature(&r, name, allowed, found);
     if (link)
         check_link(&r, link_name, link, n_link, allowed, found);
     else
         finding_add(found, ERR_WORK, r.stage, link_name, r.signer,
-            "the link beside the envelope is missing");
+            "the link beside the envelope is missing; run 'ninja' again");
     if (c->n == c->cap) {
         c->cap = c->cap ? 2 * c->cap : 64;
         c->v = mem_realloc(c->v, c->cap, sizeof *c->v);
     }
     c->v[c->n++] = r;
+    return found->wrong == before;
 }
 
 void
@@ -98,63 +100,54 @@ chain_release(struct chain *c)
     for (size_t i = 0; i < c->n; i++)
         record_release(&c->v[i]);
     free(c->v);
+    free(c->made);
     memset(c, 0, sizeof *c);
 }
 
-const struct record *
-chain_find(const struct chain *c, const char *stage)
-{
-    for (size_t i = 0; i < c->n; i++)
-        if (strcmp(c->v[i].stage, stage) == 0)
-            return &c->v[i];
-    return NULL;
-}
-
-/* A product and who made it, for looking up by name. */
-struct made {
-    const char *name;
-    const struct digest *digest;
-    const struct record *by;
-};
-
-struct made_list {
-    struct made *v;
-    size_t n;
-};
-
 static int
-made_by_name(const void *a, const void *b)
+by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct made *)a)->name,
-        ((const struct made *)b)->name);
+    const struct chain_file *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : strcmp(x->by->stage, y->by->stage);
 }
 
-static struct made_list
-list_products(const struct chain *c)
+/* All products, or all materials, of all records, sorted; caller frees. */
+static struct chain_file *
+list_files(const struct chain *c, bool products, size_t *n)
 {
-    struct made_list m = { 0 };
+    struct chain_file *v;
     size_t total = 0;
 
     for (size_t i = 0; i < c->n; i++)
-        total += c->v[i].products.n;
-    m.v = mem_calloc(total, sizeof *m.v);
-    for (size_t i = 0; i < c->n; i++)
-        for (size_t j = 0; j < c->v[i].products.n; j++) {
-            const struct record_file *f = &c->v[i].products.v[j];
+        total += products ? c->v[i].products.n : c->v[i].materials.n;
+    v = mem_calloc(total, sizeof *v);
+    *n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct record_files *f =
+            products ? &c->v[i].products : &c->v[i].materials;
 
-            m.v[m.n++] = (struct made){ f->name, &f->digest, &c->v[i] };
-        }
-    if (m.n)
-        qsort(m.v, m.n, sizeof *m.v, made_by_name);
-    return m;
+        for (size_t j = 0; j < f->n; j++)
+            v[(*n)++] = (struct chain_file){ f->v[j].name, &f->v[j].digest,
+                &c->v[i] };
+    }
+    if (total)
+        qsort(v, total, sizeof *v, by_name);
+    return v;
 }
 
-static const struct made *
-find_made(const struct made_list *m, const char *name)
+static int
+match_name(const void *key, const void *entry)
 {
-    struct made key = { .name = name };
+    return strcmp(key, ((const struct chain_file *)entry)->name);
+}
 
-    return m->n ? bsearch(&key, m->v, m->n, sizeof *m->v, made_by_name) : NULL;
+static const struct chain_file *
+find_made(const struct chain *c, const char *name)
+{
+    return c->n_made ?
+        bsearch(name, c->made, c->n_made, sizeof *c->made, match_name) : NULL;
 }
 
 /*
@@ -166,7 +159,7 @@ static bool
 is_source(const char *role)
 {
     static const char *const sources[] = { "data/", "suite/", "stages/",
-        "waiver/", "keys/", "base/files/" };
+        "waiver/", "keys/" };
 
     for (size_t i = 0; i < countof(sources); i++)
         if (str_starts(role, sources[i]))
@@ -175,23 +168,75 @@ is_source(const char *role)
 }
 
 static void
-check_materials(const struct record *r, const struct made_list *made,
+check_materials(const struct chain *c, const struct record *r,
     struct findings *found)
 {
     for (size_t i = 0; i < r->materials.n; i++) {
         const struct record_file *f = &r->materials.v[i];
-        const struct made *by = find_made(made, f->name);
+        const struct chain_file *made = find_made(c, f->name);
         char was[DIGEST_HEX], is[DIGEST_HEX];
 
-        if (by && !digest_equal(by->digest, &f->digest))
+        if (made && !digest_equal(made->digest, &f->digest))
             finding_add(found, ERR_WORK, r->stage, f->name, r->signer,
                 "read sha256 %s, but %s made %s; run 'ninja' again",
-                digest_hex(&f->digest, was), by->by->stage,
-                digest_hex(by->digest, is));
-        else if (!by && !is_source(f->name) && !str_starts(f->name, "att/"))
+                digest_hex(&f->digest, was), made->by->stage,
+                digest_hex(made->digest, is));
+        else if (!made && !is_source(f->name) && !str_starts(f->name, "att/"))
             finding_add(found, ERR_WORK, r->stage, f->name, r->signer,
-                "no record says who made this input");
+                "no record says who made this input; run 'ninja' again");
     }
+}
+
+/* A suite, say, that two stages read must be the same one. */
+static void
+check_sources(const struct chain *c, struct findings *found)
+{
+    size_t n;
+    struct chain_file *v = list_files(c, false, &n);
+    char was[DIGEST_HEX], is[DIGEST_HEX];
+
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(v[i - 1].name, v[i].name) == 0 &&
+            !find_made(c, v[i].name) &&
+            !digest_equal(v[i - 1].digest, v[i].digest))
+            finding_add(found, ERR_WORK, v[i].by->stage, v[i].name,
+                v[i].by->signer,
+                "read sha256 %s, but %s read %s; run 'ninja' again",
+                digest_hex(v[i].digest, was), v[i - 1].by->stage,
+                digest_hex(v[i - 1].digest, is));
+    free(v);
+}
+
+static int
+by_step(const void *a, const void *b)
+{
+    const struct record *const *x = a, *const *y = b;
+    int order = strcmp((*x)->step, (*y)->step);
+
+    return order ? order : strcmp((*x)->stage, (*y)->stage);
+}
+
+/* One program for all stages of a step: figures of two cannot be compared. */
+static void
+check_programs(const struct chain *c, struct findings *found)
+{
+    const struct record **v = mem_calloc(c->n, sizeof *v);
+
+    for (size_t i = 0; i < c->n; i++)
+        v[i] = &c->v[i];
+    if (c->n)
+        qsort(v, c->n, sizeof *v, by_step);
+    for (size_t i = 1; i < c->n; i++)
+        if (strcmp(v[i - 1]->step, v[i]->step) == 0 &&
+            !digest_equal(&v[i - 1]->program, &v[i]->program)) {
+            char *name = mem_printf("_tool/quern-%s", v[i]->step);
+
+            finding_add(found, ERR_WORK, v[i]->stage, name, v[i]->signer,
+                "is not the program that did %s; run 'ninja' again",
+                v[i - 1]->stage);
+            free(name);
+        }
+    free(v);
 }
 
 /* The owner that the policy names for the record's phase. */
@@ -224,40 +269,37 @@ by_stage(const void *a, const void *b)
 void
 chain_check(struct chain *c, const json_t *policy, struct findings *found)
 {
-    struct made_list made;
-
     if (c->n)
         qsort(c->v, c->n, sizeof *c->v, by_stage);
-    made = list_products(c);
+    free(c->made);
+    c->made = list_files(c, true, &c->n_made);
     for (size_t i = 1; i < c->n; i++)
         if (strcmp(c->v[i - 1].stage, c->v[i].stage) == 0)
             finding_add(found, ERR_WORK, c->v[i].stage, c->v[i].stage,
-                c->v[i].signer, "two records for one stage");
-    for (size_t i = 1; i < made.n; i++)
-        if (strcmp(made.v[i - 1].name, made.v[i].name) == 0)
-            finding_add(found, ERR_WORK, made.v[i].by->stage, made.v[i].name,
-                made.v[i].by->signer, "%s claims to have made this, too",
-                made.v[i - 1].by->stage);
+                c->v[i].signer, "there are two records for one stage");
+    for (size_t i = 1; i < c->n_made; i++)
+        if (strcmp(c->made[i - 1].name, c->made[i].name) == 0)
+            finding_add(found, ERR_WORK, c->made[i].by->stage, c->made[i].name,
+                c->made[i].by->signer, "%s claims to have made this, too",
+                c->made[i - 1].by->stage);
     for (size_t i = 0; i < c->n; i++) {
         check_owner(&c->v[i], policy, found);
-        check_materials(&c->v[i], &made, found);
+        check_materials(c, &c->v[i], found);
     }
-    free(made.v);
+    check_sources(c, found);
+    check_programs(c, found);
 }
 
 const struct record *
 chain_maker(const struct chain *c, const char *role,
     const struct digest **digest)
 {
-    for (size_t i = 0; i < c->n; i++) {
-        const struct digest *d = record_find(&c->v[i].products, role);
+    const struct chain_file *f = find_made(c, role);
 
-        if (d) {
-            *digest = d;
-            return &c->v[i];
-        }
-    }
-    return NULL;
+    if (!f)
+        return NULL;
+    *digest = f->digest;
+    return f->by;
 }
 
 /* Does this stage speak for the model that is released? */

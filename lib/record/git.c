@@ -1,11 +1,18 @@
 #include "lib/record/git.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <git2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
+#include "lib/record/reflock.h"
+
+/* Bytes of an object that is read; what is larger belongs into LFS. */
+enum { OBJECT_LIMIT = 256 << 20 };
 
 struct git_repo {
     git_repository *repo; /* owned */
@@ -22,6 +29,56 @@ git_err(struct err *e, const struct git_repo *r, const char *what)
         g && g->message ? g->message : "no reason given");
 }
 
+/* -1: not there, else how many entries (at most 1 is counted). */
+static int
+folder_entries(const char *path)
+{
+    DIR *d = opendir(path);
+    struct dirent *entry;
+    int n = 0;
+
+    if (!d)
+        return -1;
+    while (n == 0 && (entry = readdir(d)))
+        n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(d);
+    return n;
+}
+
+/*
+ * Made beside its place and renamed, so that a kill leaves none or a whole one.
+ * What a killed run left beside it is made whole by making it again.
+ */
+static int
+create_repo(struct git_repo *r, struct err *e)
+{
+    const char *path = r->path;
+    size_t n = strlen(path);
+    char *fresh;
+
+    if (folder_entries(path) > 0 ||
+        (file_exists(path) && folder_entries(path) < 0))
+        return err_set(e, ERR_WORK,
+            "%s: is no git repository; name one, or a folder that is not there "
+            "yet",
+            path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    fresh = mem_printf("%.*s.new", (int)n, path);
+    if (file_mkdirs(fresh, e) == 0) {
+        bool bare = n > 4 && strncmp(path + n - 4, ".git", 4) == 0;
+
+        if (git_repository_init(&r->repo, fresh, bare) < 0)
+            git_err(e, r, "cannot make the repository");
+        git_repository_free(r->repo);
+        r->repo = NULL;
+        if (!e->code && rename(fresh, path) != 0)
+            err_sys(e, path, "cannot make the repository", NULL);
+    }
+    free(fresh);
+    return e->code;
+}
+
 int
 git_repo_open(struct git_repo **out, const char *path, bool create,
     struct err *e)
@@ -33,13 +90,12 @@ git_repo_open(struct git_repo **out, const char *path, bool create,
     git_libgit2_init();
     r->path = mem_strdup(path);
     rc = git_repository_open(&r->repo, path);
-    if (rc == GIT_ENOTFOUND && create) {
-        if (file_mkdirs(path, e) == 0)
-            rc = git_repository_init(&r->repo, path, 0);
-    } else if (rc == GIT_ENOTFOUND) {
-        rc = git_repository_open_ext(&r->repo, path, 0, NULL);
-    }
-    if (rc < 0 && !e->code)
+    if (rc == GIT_ENOTFOUND && create && create_repo(r, e) == 0)
+        rc = git_repository_open(&r->repo, path);
+    if (rc == GIT_ENOTFOUND)
+        err_set(e, ERR_WORK, "%s: %s; name the repository's own folder", path,
+            file_exists(path) ? "is no git repository" : "is not there");
+    else if (rc < 0)
         git_err(e, r, "cannot open the repository");
     if (e->code) {
         git_repo_close(r);
@@ -63,7 +119,32 @@ git_repo_close(struct git_repo *r)
 const char *
 git_repo_dir(const struct git_repo *r)
 {
-    return git_repository_path(r->repo);
+    return git_repository_commondir(r->repo);
+}
+
+const char *
+git_repo_path(const struct git_repo *r)
+{
+    return r->path;
+}
+
+/* No object is loaded before its size was looked at. */
+static int
+check_size(struct git_repo *r, const git_oid *oid, const char *what,
+    struct err *e)
+{
+    git_odb *odb = NULL;
+    git_object_t type;
+    size_t len = 0;
+
+    if (git_repository_odb(&odb, r->repo) < 0 ||
+        git_odb_read_header(&len, &type, odb, oid) < 0)
+        git_err(e, r, what);
+    else if (len > OBJECT_LIMIT)
+        err_set(e, ERR_WORK, "%s: %s: has %zu bytes, at most %d are read",
+            r->path, what, len, OBJECT_LIMIT);
+    git_odb_free(odb);
+    return e->code;
 }
 
 /* Blobs for all files, gathered in an index of our own, written as a tree. */
@@ -180,41 +261,67 @@ check_old(struct git_repo *r, const struct git_move *m, struct err *e)
     return e->code;
 }
 
+/* Everything that was written so far, before a ref names it. */
+static int
+sync_objects(struct git_repo *r, struct err *e)
+{
+    int fd = open(git_repo_dir(r), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || syncfs(fd) != 0)
+        err_sys(e, git_repo_dir(r), "cannot sync", NULL);
+    if (fd >= 0)
+        close(fd);
+    return e->code;
+}
+
+/* Locks all, looks at all, moves all. */
+static int
+move_locked(struct git_repo *r, const struct git_move *moves, size_t n,
+    git_transaction *tx, git_signature *who, const char *why, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (git_transaction_lock_ref(tx, moves[i].ref) < 0)
+            return git_err(e, r, moves[i].ref);
+    for (size_t i = 0; i < n; i++) {
+        git_oid oid;
+
+        if (check_old(r, &moves[i], e))
+            return e->code;
+        if (git_oid_fromstr(&oid, moves[i].new) < 0 ||
+            git_transaction_set_target(tx, moves[i].ref, &oid, who, why) < 0)
+            return git_err(e, r, moves[i].ref);
+    }
+    if (git_transaction_commit(tx) < 0)
+        git_err(e, r, "cannot move refs");
+    return e->code;
+}
+
 int
 git_refs_move(struct git_repo *r, const struct git_move *moves, size_t n,
     const char *name, const char *mail, int64_t time, const char *why,
     struct err *e)
 {
+    const char **refs = mem_calloc(n, sizeof *refs);
     git_transaction *tx = NULL;
     git_signature *who = NULL;
+    int lock = -1;
 
-    if (git_transaction_new(&tx, r->repo) < 0 ||
-        git_signature_new(&who, name, mail, time, 0) < 0) {
-        git_err(e, r, "cannot lock refs");
-        goto done;
-    }
     for (size_t i = 0; i < n; i++)
-        if (git_transaction_lock_ref(tx, moves[i].ref) < 0) {
-            git_err(e, r, moves[i].ref);
-            goto done;
-        }
-    for (size_t i = 0; i < n; i++) {
-        git_oid oid;
-
-        if (check_old(r, &moves[i], e))
-            goto done;
-        if (git_oid_fromstr(&oid, moves[i].new) < 0 ||
-            git_transaction_set_target(tx, moves[i].ref, &oid, who, why) < 0) {
-            git_err(e, r, moves[i].ref);
-            goto done;
-        }
-    }
-    if (git_transaction_commit(tx) < 0)
-        git_err(e, r, "cannot move refs");
+        refs[i] = moves[i].ref;
+    if (sync_objects(r, e) ||
+        reflock_take(&lock, git_repo_dir(r), refs, n, e))
+        goto done;
+    if (git_transaction_new(&tx, r->repo) < 0 ||
+        git_signature_new(&who, name, mail, time, 0) < 0)
+        git_err(e, r, "cannot lock refs");
+    else
+        move_locked(r, moves, n, tx, who, why, e);
 
 done:
     git_signature_free(who);
-    git_transaction_free(tx);
+    git_transaction_free(tx); /* drops the locks of refs that did not move */
+    reflock_drop(&lock);
+    free(refs);
     return e->code;
 }
 
@@ -223,9 +330,13 @@ git_ref_remove(struct git_repo *r, const char *ref, const char *old,
     struct err *e)
 {
     struct git_move m = { ref, old, NULL };
+    int lock = -1;
 
+    if (reflock_take(&lock, git_repo_dir(r), &ref, 1, e))
+        return e->code;
     if (check_old(r, &m, e) == 0 && git_reference_remove(r->repo, ref) < 0)
         git_err(e, r, ref);
+    reflock_drop(&lock);
     return e->code;
 }
 
@@ -239,8 +350,13 @@ git_commit_read(struct git_repo *r, const char *oid_text, struct git_commit *c,
     int rc;
 
     memset(c, 0, sizeof *c);
-    if (git_oid_fromstr(&oid, oid_text) < 0 ||
-        git_commit_lookup(&commit, r->repo, &oid) < 0) {
+    if (git_oid_fromstr(&oid, oid_text) < 0) {
+        git_err(e, r, oid_text);
+        goto done;
+    }
+    if (check_size(r, &oid, oid_text, e))
+        goto done;
+    if (git_commit_lookup(&commit, r->repo, &oid) < 0) {
         git_err(e, r, oid_text);
         goto done;
     }
@@ -298,7 +414,9 @@ walk_entry(const char *root, const git_tree_entry *entry, void *payload)
     if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
         return 0;
     path = mem_printf("%s%s", root, git_tree_entry_name(entry));
-    if (git_blob_lookup(&blob, w->r->repo, git_tree_entry_id(entry)) < 0)
+    if (check_size(w->r, git_tree_entry_id(entry), path, w->e))
+        ;
+    else if (git_blob_lookup(&blob, w->r->repo, git_tree_entry_id(entry)) < 0)
         git_err(w->e, w->r, path);
     else
         w->fn(w->ctx, path, (unsigned)git_tree_entry_filemode(entry),
@@ -352,8 +470,11 @@ git_commit_file(struct git_repo *r, const char *oid, const char *path,
     *len = 0;
     if (!tree)
         return e->code;
-    if (git_tree_entry_bypath(&entry, tree, path) < 0 ||
-        git_blob_lookup(&blob, r->repo, git_tree_entry_id(entry)) < 0) {
+    if (git_tree_entry_bypath(&entry, tree, path) < 0) {
+        git_err(e, r, path);
+    } else if (check_size(r, git_tree_entry_id(entry), path, e)) {
+        ; /* reported */
+    } else if (git_blob_lookup(&blob, r->repo, git_tree_entry_id(entry)) < 0) {
         git_err(e, r, path);
     } else {
         *len = (size_t)git_blob_rawsize(blob);

@@ -21,14 +21,17 @@ enum { GIT_OID_TEXT = 41 }; /* 40 hex digits and a NUL */
 struct git_repo; /* an open repository */
 
 /*
- * git_repo_open - open the repository at or above `path`
- * With `create`, a missing one is made there (not bare, nothing checked out).
+ * git_repo_open - open the repository at `path`, not one above it
+ * With `create`, a missing or empty folder becomes one: bare if its name ends
+ * in ".git", else with a work tree in which nothing is checked out.
  */
 int git_repo_open(struct git_repo **r, const char *path, bool create,
     struct err *e);
 void git_repo_close(struct git_repo *r);
 /* The folder that holds objects and refs; ends in a slash. Borrowed. */
 const char *git_repo_dir(const struct git_repo *r);
+/* As it was opened, for messages. Borrowed. */
+const char *git_repo_path(const struct git_repo *r);
 
 /* A file of a tree; paths use '/', folders are made as needed. */
 struct git_file {
@@ -69,6 +72,8 @@ struct git_move {
 /*
  * git_refs_move - move refs by compare-and-swap, all locked before any moves
  * If any does not stand at its `old`, none moves and the message names it.
+ * Objects are on disk before. Each ref moves by one rename; a kill between two
+ * renames leaves some moved (release_repair knows what to do then).
  */
 int git_refs_move(struct git_repo *r, const struct git_move *moves, size_t n,
     const char *name, const char *mail, int64_t time, const char *why,

@@ -67,15 +67,30 @@ decided(const json_t *decision, const char *id)
     return NULL;
 }
 
+/* How far from a PASS: 0 PASS, 1 not known, 2 FAIL. */
+static int
+badness(const json_t *answer)
+{
+    switch (verdict_of(text_of(answer, "verdict", NULL))) {
+    case ITEM_PASS:
+        return 0;
+    case ITEM_FAIL:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
 /* The verdict before waivers. */
 static void
 measure(struct item *item, const json_t *row, const json_t *decision,
     const json_t *answers)
 {
     const json_t *found = decided(decision, item->id);
+    const json_t *answer = json_object_get(answers, item->id);
 
-    if (!found)
-        found = json_object_get(answers, item->id);
+    if (!found || (answer && badness(answer) > badness(found)))
+        found = answer;
     if (!item->enforced) {
         item->verdict = ITEM_INCONCLUSIVE;
         item->figure = mem_strdup(text_of(row, "why_not", "not enforced"));
@@ -149,6 +164,48 @@ items_judge(struct items *out, const json_t *policy, const json_t *decision,
         waive(item, row, waivers);
         if (item->verdict != ITEM_PASS && item->verdict != ITEM_WAIVED)
             out->open++;
+    }
+    return 0;
+}
+
+/* Quantization-aware training has no calibration to be in domain. */
+static bool
+must_be_there(const char *id, const json_t *policy)
+{
+    return strcmp(text_of(policy, "profile", ""), "qat") != 0 ||
+        strcmp(id, "calibration.in-domain") != 0;
+}
+
+static struct item *
+find_item(struct items *items, const char *id)
+{
+    for (size_t i = 0; i < items->n; i++)
+        if (strcmp(items->v[i].id, id) == 0)
+            return &items->v[i];
+    return NULL;
+}
+
+int
+items_insist(struct items *items, const json_t *policy, const json_t *answers,
+    struct err *e)
+{
+    for (size_t i = 0; i < countof(never_waivable); i++) {
+        const char *id = never_waivable[i];
+        struct item *item = find_item(items, id);
+        const json_t *answer = json_object_get(answers, id);
+
+        if (!item && must_be_there(id, policy))
+            return err_set(e, ERR_WORK,
+                "policy.json: lacks '%s', which may never be left out; run "
+                "`quern gen` again",
+                id);
+        if (!item || item->verdict != ITEM_PASS ||
+            (answer && badness(answer) == 0))
+            continue;
+        item->verdict = ITEM_INCONCLUSIVE;
+        free(item->figure);
+        item->figure = mem_strdup("no signed record says PASS");
+        items->open++;
     }
     return 0;
 }

@@ -2,8 +2,8 @@
  * items.h - where every checklist item stands
  *
  * One rule for release, status, report and verify: an item's verdict is what was
- * measured for it (the decision's, else the answer in a stage's record); an item
- * that needs no measurement holds because the generator checked it; one that is
+ * measured for it (in the decision or in the answer of a stage's record; where
+ * they differ the worse one counts); an item that needs no measurement holds because the generator checked it; one that is
  * not carried out, or not measured yet, is INCONCLUSIVE. A valid waiver turns
  * anything but PASS into WAIVED, except for items that may never be waived.
  */
@@ -56,6 +56,13 @@ bool item_is_never_waivable(const char *id);
 int items_judge(struct items *out, const json_t *policy,
     const json_t *decision, const json_t *answers, const json_t *waivers,
     struct err *e);
+/*
+ * items_insist - for release and verify: the items that may never be waived
+ * must be in the policy, and a record must answer each with PASS; whatever the
+ * decision says, one without such an answer becomes INCONCLUSIVE.
+ */
+int items_insist(struct items *items, const json_t *policy,
+    const json_t *answers, struct err *e);
 void items_release(struct items *items);
 
 /* "a FAIL (figure); b INCONCLUSIVE (figure)" of all open items; freed by the

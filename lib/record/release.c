@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "lib/base/json.h"
@@ -143,6 +144,54 @@ done:
     return manifest;
 }
 
+int
+release_artifacts(struct git_repo *r, const json_t *manifest, struct err *e)
+{
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(json_object_get(manifest, "files"), i, row) {
+        const char *hex = json_string_value(json_object_get(row, "sha256"));
+        struct digest d;
+        struct stat st;
+        char *object;
+
+        if (!json_is_true(json_object_get(row, "lfs")))
+            continue;
+        if (!hex || !digest_parse(&d, hex))
+            return err_set(e, ERR_WORK, "%s: bad digest", manifest_name);
+        object = lfs_object_path(git_repo_dir(r), &d);
+        if (stat(object, &st) != 0 ||
+            st.st_size != json_integer_value(json_object_get(row, "bytes")))
+            err_set(e, ERR_UNCHECKED,
+                "%s: %s is not there or not whole; fetch it (`git lfs fetch`)",
+                object, json_string_value(json_object_get(row, "path")));
+        free(object);
+        if (e->code)
+            return e->code;
+    }
+    return 0;
+}
+
+bool
+release_reachable(struct git_repo *r, const struct release_refs *refs,
+    const char *oid, struct err *e)
+{
+    char at[GIT_OID_TEXT];
+
+    memcpy(at, refs->release_oid, sizeof at);
+    while (at[0] && strcmp(at, oid) != 0) {
+        struct git_commit c = { 0 };
+
+        if (git_commit_read(r, at, &c, e) == 0)
+            memcpy(at, c.parent, sizeof at);
+        else
+            at[0] = 0;
+        git_commit_release(&c);
+    }
+    return at[0] != 0;
+}
+
 static int
 by_path(const void *a, const void *b)
 {
@@ -224,30 +273,81 @@ release_commit(struct git_repo *r, struct release_files *f,
 }
 
 int
-ledger_read(struct git_repo *r, const struct release_refs *refs, char **text,
-    struct err *e)
+ledger_text(struct git_repo *r, const char *oid, char **text, struct err *e)
 {
     struct git_commit c = { 0 };
     struct digest said, got;
     size_t len = 0;
 
     *text = NULL;
-    if (!refs->ledger_oid[0]) {
-        *text = mem_strdup("");
-        return 0;
-    }
-    if (git_commit_read(r, refs->ledger_oid, &c, e) ||
-        git_commit_file(r, refs->ledger_oid, ledger_name, text, &len, e))
+    if (git_commit_read(r, oid, &c, e) ||
+        git_commit_file(r, oid, ledger_name, text, &len, e))
         goto done;
     got = digest_of(*text, len);
     if (!message_digest(c.message, "ledger", &said) ||
         !digest_equal(&got, &said))
         err_set(e, ERR_WORK,
-            "commit %.10s: %s is not what the signed message names",
-            refs->ledger_oid, ledger_name);
+            "commit %.10s: %s is not what the signed message names", oid,
+            ledger_name);
 done:
     git_commit_release(&c);
     return e->code;
+}
+
+int
+ledger_read(struct git_repo *r, const struct release_refs *refs, char **text,
+    struct err *e)
+{
+    if (refs->ledger_oid[0])
+        return ledger_text(r, refs->ledger_oid, text, e);
+    *text = mem_strdup("");
+    return 0;
+}
+
+/* One line of the ledger. */
+static json_t *
+ledger_line(const char *line, size_t n)
+{
+    struct err ignored = { 0 };
+
+    return json_parse(line, n, ledger_name, &ignored);
+}
+
+json_t *
+ledger_last(const char *text)
+{
+    size_t n = strlen(text);
+    const char *line = text + n;
+
+    if (n == 0)
+        return NULL;
+    line--; /* the last line feed */
+    while (line > text && line[-1] != '\n')
+        line--;
+    return ledger_line(line, strlen(line));
+}
+
+json_t *
+ledger_release(const char *text, const char *commit)
+{
+    json_t *found = NULL;
+
+    for (const char *line = text; *line;) {
+        size_t n = strcspn(line, "\n");
+        json_t *entry = ledger_line(line, n);
+        const char *action =
+            json_string_value(json_object_get(entry, "action"));
+        const char *oid = json_string_value(json_object_get(entry, "commit"));
+
+        if (action && oid && strcmp(action, "release") == 0 &&
+            strcmp(oid, commit) == 0) {
+            json_decref(found);
+            found = json_incref(entry);
+        }
+        json_decref(entry);
+        line += n + (line[n] == '\n');
+    }
+    return found;
 }
 
 /* The old text and one more line. */
@@ -313,7 +413,7 @@ release_make_live(struct git_repo *r, struct release_refs *refs,
         json_string_value(json_object_get(entry, "action")));
     if (ledger_commit(r, refs, text, title, who, oid, e))
         goto done;
-    /* the ledger first: a move that it does not name is found by verify */
+    /* libgit2 moves them in an order of its own: see release_repair */
     moves[n++] = (struct git_move){ refs->ledger, refs->ledger_oid, oid };
     if (new_release)
         moves[n++] =
@@ -328,6 +428,64 @@ release_make_live(struct git_repo *r, struct release_refs *refs,
 done:
     free(title);
     free(old);
+    free(text);
+    return e->code;
+}
+
+/* The release that the ledger's last line put on top, if the ref lacks it. */
+static int
+repair_tip(struct git_repo *r, const struct release_refs *refs,
+    const char *commit, struct git_move *moves, size_t *n, struct err *e)
+{
+    struct git_commit c = { 0 };
+
+    if (release_reachable(r, refs, commit, e) || e->code)
+        return e->code;
+    if (git_commit_read(r, commit, &c, e) == 0) {
+        if (strcmp(c.parent, refs->release_oid) == 0)
+            moves[(*n)++] =
+                (struct git_move){ refs->release, refs->release_oid, commit };
+        else
+            err_set(e, ERR_WORK,
+                "%s: '%s' stands at %s, which the ledger does not know; put it "
+                "back to %s",
+                git_repo_path(r), refs->release,
+                refs->release_oid[0] ? refs->release_oid : "nothing", commit);
+    }
+    git_commit_release(&c);
+    return e->code;
+}
+
+int
+release_repair(struct git_repo *r, struct release_refs *refs,
+    const struct release_author *who, bool *moved, struct err *e)
+{
+    char *text = NULL;
+    json_t *last = NULL;
+    const char *commit;
+    struct git_move moves[2];
+    size_t n = 0;
+
+    *moved = false;
+    if (ledger_read(r, refs, &text, e))
+        goto done;
+    last = ledger_last(text);
+    commit = json_string_value(json_object_get(last, "commit"));
+    if (!commit || strlen(commit) != GIT_OID_TEXT - 1 ||
+        repair_tip(r, refs, commit, moves, &n, e))
+        goto done;
+    if (strcmp(refs->live_oid, commit) != 0)
+        moves[n++] = (struct git_move){ refs->live, refs->live_oid, commit };
+    if (n == 0 ||
+        git_refs_move(r, moves, n, who->name, who->mail, who->time,
+            "as the ledger says", e))
+        goto done;
+    *moved = true;
+    for (size_t i = 0; i < n; i++)
+        memcpy(moves[i].ref == refs->live ? refs->live_oid : refs->release_oid,
+            commit, GIT_OID_TEXT);
+done:
+    json_decref(last);
     free(text);
     return e->code;
 }

@@ -19,12 +19,15 @@
  *   manifest sha256:...
  *
  * `live` and `ledger` (and `release`) move together under one lock, by
- * compare-and-swap.
+ * compare-and-swap. What readers follow is `live`, and that moves by one rename.
+ * A kill between the renames leaves some refs moved: the ledger is signed and
+ * says what was meant, so release_repair can finish the move.
  */
 #ifndef QUERN_RECORD_RELEASE_H
 #define QUERN_RECORD_RELEASE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,6 +81,17 @@ json_t *release_manifest(struct git_repo *r, const char *oid,
     struct digest *digest, struct err *e);
 
 /*
+ * release_artifacts - are the LFS objects of a release there, with their size?
+ * Nothing is read back. ERR_UNCHECKED names the first that is not.
+ */
+int release_artifacts(struct git_repo *r, const json_t *manifest,
+    struct err *e);
+
+/* Whether release `oid` is the tip or below it. */
+bool release_reachable(struct git_repo *r, const struct release_refs *refs,
+    const char *oid, struct err *e);
+
+/*
  * release_manifest_text - the manifest's bytes for these files
  * `previous` is the digest of the previous release's manifest, NULL for 0.
  * Sorts the files by path. The caller frees the text.
@@ -93,6 +107,21 @@ int release_commit(struct git_repo *r, struct release_files *f,
 /* The ledger's text; freed by the caller; "" when there is none. */
 int ledger_read(struct git_repo *r, const struct release_refs *refs,
     char **text, struct err *e);
+/* The text in the ledger's commit `oid`, held against its signed message. */
+int ledger_text(struct git_repo *r, const char *oid, char **text,
+    struct err *e);
+/* The last line, or NULL when there is none or it is no JSON; decref it. */
+json_t *ledger_last(const char *text);
+/* The last line that released `commit`, or NULL; decref it. */
+json_t *ledger_release(const char *text, const char *commit);
+
+/*
+ * release_repair - finish a move that was cut short
+ * Brings `release` and `live` to where the ledger's last line says; `refs` is
+ * updated. *moved tells whether that was needed.
+ */
+int release_repair(struct git_repo *r, struct release_refs *refs,
+    const struct release_author *who, bool *moved, struct err *e);
 
 /*
  * release_make_live - append `entry` to the ledger and move `live` to `to`, and

@@ -1,3 +1,6 @@
+/*
+ * verify.c - one release, from its commit to the base model
+ */
 #include "lib/record/verify.h"
 
 #include <stdlib.h>
@@ -8,7 +11,7 @@
 #include "lib/base/str.h"
 #include "lib/record/items.h"
 #include "lib/record/lfs.h"
-#include "lib/record/sshsig.h"
+#include "lib/record/stage_lines.h"
 #include "lib/record/store.h"
 #include "lib/record/waiver.h"
 
@@ -25,11 +28,13 @@ struct tree_file {
 /* A release while it is checked. */
 struct checked {
     struct verify *v;
-    struct tree_file *files; /* owned, in path order */
+    struct tree_file *files; /* owned, sorted by path */
     size_t n, cap;
     json_t *manifest, *policy, *decision;
     struct chain chain;
     const char *label; /* "release 1" */
+    const char *who;   /* signed the commit; "nobody" */
+    bool baseline;     /* release 0 */
 };
 
 static const char *
@@ -40,142 +45,6 @@ str_of(const json_t *o, const char *key)
     return s ? s : "";
 }
 
-/* ---- history ---- */
-
-/* The commit's signature, by anyone allowed to sign in namespace git. */
-static void
-check_commit(struct verify *v, const struct git_commit *c)
-{
-    char *name = mem_printf("commit %.10s", c->oid);
-    const char *who = NULL;
-    struct pubkey key;
-    struct err e = { 0 };
-
-    v->commits++;
-    if (!c->signature) {
-        finding_add(v->found, ERR_WORK, "team.owners", name, "nobody",
-            "is not signed");
-    } else if (sshsig_signer(&key, "git", c->signed_bytes, c->signed_len,
-                   c->signature, strlen(c->signature), name, &e) != 0) {
-        finding_add(v->found, ERR_WORK, "team.owners", name, "nobody", "%s",
-            e.text);
-    } else {
-        who = signers_principal(&v->allowed, &key);
-        if (!who || !signers_has(&v->allowed, who, "git", &key))
-            finding_add(v->found, ERR_WORK, "team.owners", name,
-                who ? who : "nobody",
-                "signed by a key that allowed_signers does not allow to commit");
-    }
-    if (c->n_parents > 1)
-        finding_add(v->found, ERR_WORK, "team.required", name, who ? who : "?",
-            "is a merge; releases are linear");
-    free(name);
-}
-
-/* Reads a commit and reports what is wrong with it. False: it has no text. */
-static bool
-read_commit(struct verify *v, const char *oid, struct git_commit *c)
-{
-    struct err e = { 0 };
-
-    if (git_commit_read(v->repo, oid, c, &e) != 0) {
-        finding_add(v->found, ERR_WORK, "team.required", oid, "nobody", "%s",
-            e.text);
-        return false;
-    }
-    check_commit(v, c);
-    return true;
-}
-
-/* Down the release ref: numbers count down to 0, digests link backwards. */
-static void
-check_releases(struct verify *v)
-{
-    char at[GIT_OID_TEXT];
-    json_t *above = NULL;
-    bool live_seen = false;
-
-    memcpy(at, v->refs.release_oid, sizeof at);
-    while (at[0]) {
-        struct git_commit c = { 0 };
-        struct err e = { 0 };
-        struct digest d;
-        char hex[DIGEST_HEX];
-        json_t *m = release_manifest(v->repo, at, &d, &e);
-
-        if (!m)
-            finding_add(v->found, ERR_WORK, "team.required", at, "nobody", "%s",
-                e.text);
-        else if (above &&
-            (strcmp(str_of(above, "previous"), digest_hex(&d, hex)) != 0 ||
-                json_integer_value(json_object_get(above, "number")) !=
-                    json_integer_value(json_object_get(m, "number")) + 1))
-            finding_add(v->found, ERR_WORK, "team.required", at, "nobody",
-                "the release after it names another one as its predecessor");
-        live_seen = live_seen || strcmp(at, v->refs.live_oid) == 0;
-        if (!read_commit(v, at, &c))
-            c.parent[0] = 0;
-        memcpy(at, c.parent, sizeof at);
-        git_commit_release(&c);
-        if (!at[0] && m && json_integer_value(json_object_get(m, "number")) != 0)
-            finding_add(v->found, ERR_WORK, "ship.rollback", "release ref",
-                "nobody", "does not go back to release 0");
-        json_decref(above);
-        above = m;
-        if (!m)
-            break;
-    }
-    json_decref(above);
-    if (!live_seen)
-        finding_add(v->found, ERR_WORK, "team.required", v->refs.live, "nobody",
-            "names no commit of %s", v->refs.release);
-}
-
-/* The last line of the ledger must name what is live. */
-static void
-check_ledger(struct verify *v)
-{
-    struct git_commit c = { 0 };
-    struct err e = { 0 };
-    char *text = NULL;
-    const char *last;
-    json_t *entry = NULL;
-
-    if (!v->refs.ledger_oid[0] || !read_commit(v, v->refs.ledger_oid, &c) ||
-        ledger_read(v->repo, &v->refs, &text, &e) != 0 || !*text) {
-        finding_add(v->found, ERR_WORK, "team.required", v->refs.ledger,
-            "nobody", "%s", e.code ? e.text : "there is no ledger");
-        goto done;
-    }
-    for (last = text + strlen(text) - 1; last > text && last[-1] != '\n';)
-        last--;
-    entry = json_parse(last, strlen(last), "ledger.jsonl", &e);
-    if (strcmp(str_of(entry, "commit"), v->refs.live_oid) != 0)
-        finding_add(v->found, ERR_WORK, "team.required", v->refs.live, "nobody",
-            "is %.10s, but the ledger's last line says %.10s: it was moved by "
-            "hand, or a move was cut short; run `quern rollback` or the release "
-            "again",
-            v->refs.live_oid, str_of(entry, "commit"));
-done:
-    json_decref(entry);
-    git_commit_release(&c);
-    free(text);
-}
-
-void
-verify_history(struct verify *v)
-{
-    if (!v->refs.release_oid[0]) {
-        finding_add(v->found, ERR_UNCHECKED, "ship.rollback", v->refs.release,
-            "nobody", "there is no release yet; run the graph");
-        return;
-    }
-    check_releases(v);
-    check_ledger(v);
-}
-
-/* ---- one release ---- */
-
 static int
 take_file(void *ctx, const char *path, unsigned mode, const void *data,
     size_t len, struct err *e)
@@ -185,8 +54,12 @@ take_file(void *ctx, const char *path, unsigned mode, const void *data,
 
     (void)e;
     if (mode != 0100644)
-        finding_add(k->v->found, ERR_WORK, "team.required", path, "nobody",
+        finding_add(k->v->found, ERR_WORK, k->label, path, k->who,
             "has mode %o; a release holds plain files only", mode);
+    /* it could send `git lfs` elsewhere, or tell it to check nothing */
+    if (strcmp(path_base(path), ".lfsconfig") == 0)
+        finding_add(k->v->found, ERR_WORK, k->label, path, k->who,
+            "does not belong into a release");
     if (k->n == k->cap) {
         k->cap = k->cap ? 2 * k->cap : 64;
         k->files = mem_realloc(k->files, k->cap, sizeof *k->files);
@@ -204,13 +77,24 @@ take_file(void *ctx, const char *path, unsigned mode, const void *data,
     return 0;
 }
 
+static int
+by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct tree_file *)a)->path,
+        ((const struct tree_file *)b)->path);
+}
+
+static int
+match_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const struct tree_file *)file)->path);
+}
+
 static struct tree_file *
 find_file(const struct checked *k, const char *path)
 {
-    for (size_t i = 0; i < k->n; i++)
-        if (strcmp(k->files[i].path, path) == 0)
-            return &k->files[i];
-    return NULL;
+    return k->n ?
+        bsearch(path, k->files, k->n, sizeof *k->files, match_path) : NULL;
 }
 
 /* The parsed file, or NULL after a finding. */
@@ -222,7 +106,7 @@ tree_json(struct checked *k, const char *path, bool required)
     json_t *v = f ? json_parse(f->data, f->len, path, &e) : NULL;
 
     if (!v && (f || required))
-        finding_add(k->v->found, ERR_WORK, k->label, path, "nobody", "%s",
+        finding_add(k->v->found, ERR_WORK, k->label, path, k->who, "%s",
             f ? e.text : "is missing from the release");
     return v;
 }
@@ -240,21 +124,21 @@ check_manifest(struct checked *k)
 
         if (!f) {
             finding_add(k->v->found, ERR_WORK, k->label, str_of(row, "path"),
-                "nobody", "the manifest names it, the tree does not have it");
+                k->who, "the manifest names it, the tree does not have it");
             continue;
         }
         f->listed = true;
         k->v->files++;
         if (strcmp(digest_hex(&f->digest, hex), str_of(row, "sha256")) != 0 ||
             f->lfs != json_is_true(json_object_get(row, "lfs")))
-            finding_add(k->v->found, ERR_WORK, k->label, f->path, "nobody",
+            finding_add(k->v->found, ERR_WORK, k->label, f->path, k->who,
                 "has sha256 %s, the manifest says %s", hex,
                 str_of(row, "sha256"));
     }
     for (i = 0; i < k->n; i++)
         if (!k->files[i].listed && strcmp(k->files[i].path, "manifest.json"))
             finding_add(k->v->found, ERR_WORK, k->label, k->files[i].path,
-                "nobody", "the manifest does not name it");
+                k->who, "the manifest does not name it");
 }
 
 static void
@@ -282,10 +166,7 @@ read_records(struct checked *k)
     }
 }
 
-/*
- * Files that records made or read, as the tree holds them. A stage file's own
- * text is among what records read.
- */
+/* Files that records made or read, as the tree holds them. */
 static void
 check_bytes(struct checked *k)
 {
@@ -304,6 +185,46 @@ check_bytes(struct checked *k)
                         l == 0 ? "made" : "read");
             }
     }
+}
+
+/* The stage files that were released must say what the records say. */
+static void
+check_arguments(struct checked *k)
+{
+    for (size_t i = 0; i < k->chain.n; i++) {
+        const struct record *r = &k->chain.v[i];
+        char *path = mem_printf("stages/%s.stage", r->stage);
+        struct tree_file *f = find_file(k, path);
+        struct stage_lines lines = { 0 };
+        struct err e = { 0 };
+
+        if (!f)
+            err_set(&e, ERR_WORK, "is missing from the release");
+        else if (stage_lines_parse(&lines, f->data, f->len, path, &e) == 0)
+            stage_lines_match(&lines, r, path, &e);
+        if (e.code)
+            finding_add(k->v->found, ERR_WORK, r->stage, path, r->signer, "%s",
+                e.text);
+        stage_lines_release(&lines);
+        free(path);
+    }
+}
+
+/* The commit belongs to the owner of the phase that releases. */
+static void
+check_committer(struct checked *k, const struct git_commit *c)
+{
+    const char *owner = str_of(
+        json_object_get(json_object_get(k->policy, "owners"), "ship"),
+        "principal");
+    char *name = mem_printf("commit %.10s", c->oid);
+
+    /* a signature that does not hold was reported with the history */
+    if (k->policy && strcmp(k->who, "nobody") != 0 &&
+        strcmp(k->who, owner) != 0)
+        finding_add(k->v->found, ERR_WORK, "team.owners", name, k->who,
+            "releases belong to %s, who did not sign this", owner);
+    free(name);
 }
 
 /* The shipped file is what assemble made of the winner. */
@@ -329,6 +250,24 @@ check_artifact(struct checked *k)
     free(role);
 }
 
+/* True the first time: releases share objects, and reading one takes long. */
+static bool
+is_new_object(struct verify *v, const char *where, const struct digest *d)
+{
+    char hex[DIGEST_HEX];
+    char *name = mem_printf("%s %s", where, digest_hex(d, hex));
+
+    for (size_t i = 0; i < v->n_objects_seen; i++)
+        if (strcmp(v->objects_seen[i], name) == 0) {
+            free(name);
+            return false;
+        }
+    v->objects_seen = mem_realloc(v->objects_seen, v->n_objects_seen + 1,
+        sizeof *v->objects_seen);
+    v->objects_seen[v->n_objects_seen++] = name;
+    return true;
+}
+
 /* LFS objects, read back. */
 static void
 check_objects(struct checked *k)
@@ -337,57 +276,114 @@ check_objects(struct checked *k)
         struct tree_file *f = &k->files[i];
         struct err e = { 0 };
 
-        if (!f->lfs)
+        if (!f->lfs || !is_new_object(k->v, "lfs", &f->digest))
             continue;
         k->v->objects++;
         k->v->bytes += f->bytes;
         if (lfs_check(git_repo_dir(k->v->repo), &f->digest, f->bytes, &e) != 0)
-            finding_add(k->v->found, e.code, k->label, f->path, "nobody", "%s",
+            finding_add(k->v->found, e.code, k->label, f->path, k->who, "%s",
                 e.text);
     }
 }
 
-/* The base model: in the archive, and where a checkpoint folder is given. */
+/* One file of the base model, in the archive. */
 static void
-check_archive(struct checked *k)
+check_stored(struct checked *k, const char *name, const struct digest *d,
+    uint64_t bytes, const char *signer)
+{
+    struct err e = { 0 };
+
+    if (!k->v->store || !is_new_object(k->v, "store", d))
+        return;
+    k->v->objects++;
+    k->v->bytes += bytes;
+    if (store_check(k->v->store, d, bytes, &e) != 0)
+        finding_add(k->v->found, e.code, "ship.archive", name, signer, "%s",
+            e.text);
+}
+
+/* The same file in the checkpoint folder, as it lies there now. */
+static void
+check_checkpoint(struct checked *k, const char *name, const struct digest *d,
+    const char *signer)
+{
+    char *path;
+    struct digest got;
+    struct err e = { 0 };
+    uint64_t n = 0;
+
+    if (!k->v->base || !is_new_object(k->v, name, d))
+        return;
+    path = path_join(k->v->base, name);
+    if (digest_file(&got, &n, path, &e) != 0)
+        finding_add(k->v->found, ERR_UNCHECKED, "after.triggers", path, signer,
+            "%s", e.text);
+    else if (!digest_equal(&got, d))
+        finding_add(k->v->found, ERR_WORK, "after.triggers", path, signer,
+            "is not the base model that was released; restore it, or run "
+            "'ninja' for the new one");
+    k->v->files++;
+    k->v->bytes += n;
+    free(path);
+}
+
+/* Release 0 ships the archived files themselves. */
+static void
+check_baseline(struct checked *k, const char *name, const struct digest *d,
+    const char *signer)
+{
+    char *path = mem_printf("artifact/%s", name);
+    struct tree_file *f = find_file(k, path);
+
+    if (!f || !digest_equal(&f->digest, d))
+        finding_add(k->v->found, ERR_WORK, "ship.rollback", path, signer,
+            f ? "is not the file that was archived"
+              : "is missing from release 0");
+    free(path);
+}
+
+/*
+ * The base model: what the fingerprint names is what was archived, what lies
+ * in the archive, and, for the release that is live, in the checkpoint folder.
+ */
+static void
+check_archive(struct checked *k, bool live)
 {
     json_t *archive = tree_json(k, "archive.json", true);
-    const json_t *row;
-    size_t i;
+    json_t *model = tree_json(k, "base/model.fp.json", true);
+    const json_t *named = json_object_get(model, "files"), *row;
+    const struct digest *unused;
+    const struct record *by = chain_maker(&k->chain, "archive.json", &unused);
+    const char *signer = by ? by->signer : "nobody";
+    size_t i, rows = json_array_size(json_object_get(archive, "files"));
 
+    if (rows != json_object_size(named))
+        finding_add(k->v->found, ERR_WORK, "ship.archive", "archive.json",
+            signer, "holds %zu files, the fingerprint names %zu", rows,
+            json_object_size(named));
     json_array_foreach(json_object_get(archive, "files"), i, row) {
-        struct digest d, got;
-        uint64_t n, bytes =
+        const char *name = str_of(row, "name"), *hex = str_of(row, "sha256");
+        uint64_t bytes =
             (uint64_t)json_integer_value(json_object_get(row, "bytes"));
-        struct err e = { 0 };
-        char *path;
+        struct digest d;
 
-        if (!digest_parse(&d, str_of(row, "sha256")) ||
-            !path_is_plain(str_of(row, "name")))
-            continue; /* the receipt's own digest is checked elsewhere */
-        if (k->v->store) {
-            k->v->objects++;
-            k->v->bytes += bytes;
-            if (store_check(k->v->store, &d, bytes, &e) != 0)
-                finding_add(k->v->found, e.code, "ship.archive",
-                    str_of(row, "name"), "nobody", "%s", e.text);
-        }
-        if (!k->v->base)
+        if (!path_is_plain(name) || !digest_parse(&d, hex) ||
+            strcmp(str_of(json_object_get(named, name), "sha256"), hex) != 0) {
+            finding_add(k->v->found, ERR_WORK, "ship.archive", "archive.json",
+                signer, "'%s' is not the file that the fingerprint names",
+                name);
             continue;
-        path = path_join(k->v->base, str_of(row, "name"));
-        err_clear(&e);
-        if (digest_file(&got, &n, path, &e) != 0)
-            finding_add(k->v->found, ERR_UNCHECKED, "after.triggers", path,
-                "nobody", "%s", e.text);
-        else if (!digest_equal(&got, &d))
-            finding_add(k->v->found, ERR_WORK, "after.triggers", path, "nobody",
-                "is not the base model that was released; restore it, or run "
-                "'ninja' for the new one");
-        free(path);
+        }
+        check_stored(k, name, &d, bytes, signer);
+        if (live)
+            check_checkpoint(k, name, &d, signer);
+        if (k->baseline)
+            check_baseline(k, name, &d, signer);
     }
-    if (!k->v->store)
+    if (!k->v->store && live)
         finding_add(k->v->found, ERR_UNCHECKED, "ship.archive", "archive.json",
-            "nobody", "no archive was given to read the base model from; use -a");
+            signer, "no archive was given to read the base model from; use -a");
+    json_decref(model);
     json_decref(archive);
 }
 
@@ -420,8 +416,10 @@ check_items(struct checked *k, int64_t day)
     for (size_t i = 0; i < countof(here); i++)
         json_object_set_new(answers, here[i],
             json_pack("{s:s, s:s}", "verdict", "PASS", "figure", "history"));
-    if (items_judge(&items, k->policy, k->decision, answers, waivers, &e) != 0)
-        finding_add(k->v->found, ERR_WORK, k->label, "policy.json", "nobody",
+    if (items_judge(&items, k->policy, k->decision, answers, waivers, &e) !=
+            0 ||
+        items_insist(&items, k->policy, answers, &e) != 0)
+        finding_add(k->v->found, ERR_WORK, k->label, "policy.json", k->who,
             "%s", e.text);
     for (size_t i = 0; i < items.n; i++) {
         const struct item *item = &items.v[i];
@@ -430,10 +428,6 @@ check_items(struct checked *k, int64_t day)
             finding_add(k->v->found, ERR_WORK, item->id,
                 item->evidence ? item->evidence : "policy.json", item->owner,
                 "%s: %s", item_verdict_name(item->verdict), item->figure);
-        if (item->never_waivable && strcmp(item->id, "ship.rollback") != 0 &&
-            !json_object_get(answers, item->id))
-            finding_add(k->v->found, ERR_WORK, item->id, "att/", item->owner,
-                "no signed record answers this item, which may never be waived");
     }
     items_release(&items);
     json_decref(waivers);
@@ -443,18 +437,17 @@ check_items(struct checked *k, int64_t day)
 static void
 check_contents(struct checked *k, const struct git_commit *c)
 {
-    bool baseline =
-        json_integer_value(json_object_get(k->manifest, "number")) == 0;
-
     check_manifest(k);
     k->policy = tree_json(k, "policy.json", true);
-    k->decision = tree_json(k, "decision.json", !baseline);
+    k->decision = tree_json(k, "decision.json", !k->baseline);
     read_records(k);
     chain_check(&k->chain, k->policy, k->v->found);
+    check_committer(k, c);
     check_bytes(k);
+    check_arguments(k);
     check_objects(k);
-    check_archive(k);
-    if (!baseline) {
+    check_archive(k, strcmp(c->oid, k->v->refs.live_oid) == 0);
+    if (!k->baseline) {
         check_artifact(k);
         check_items(k, c->time);
     }
@@ -463,23 +456,28 @@ check_contents(struct checked *k, const struct git_commit *c)
 void
 verify_release(struct verify *v, const char *oid)
 {
-    struct checked k = { .v = v };
+    struct checked k = { .v = v, .who = "nobody" };
     struct git_commit c = { 0 };
-    struct err e = { 0 };
+    struct err e = { 0 }, unsigned_ = { 0 };
     struct digest d;
+    char keyid[DIGEST_HEX];
+    const char *who;
     char *label = NULL;
 
     k.manifest = release_manifest(v->repo, oid, &d, &e);
-    if (!k.manifest || git_commit_read(v->repo, oid, &c, &e) != 0) {
-        finding_add(v->found, ERR_WORK, "team.required", oid, "nobody", "%s",
-            e.text);
-        goto done;
-    }
+    if (!k.manifest || git_commit_read(v->repo, oid, &c, &e) != 0)
+        goto done; /* the history has this finding */
     label = mem_printf("release %lld",
         (long long)json_integer_value(json_object_get(k.manifest, "number")));
     k.label = label;
+    k.baseline = strcmp(label, "release 0") == 0;
+    who = verify_signer(v, &c, keyid, &unsigned_);
+    if (who)
+        k.who = who;
     if (git_commit_walk(v->repo, oid, take_file, &k, &e) != 0)
-        finding_add(v->found, ERR_WORK, label, oid, "nobody", "%s", e.text);
+        finding_add(v->found, ERR_WORK, label, oid, k.who, "%s", e.text);
+    if (k.n)
+        qsort(k.files, k.n, sizeof *k.files, by_path);
     check_contents(&k, &c);
 
 done:

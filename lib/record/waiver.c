@@ -15,7 +15,18 @@ waiver_text(struct str *out, const char *item, const char *policy,
         item, policy, until, because);
 }
 
-/* ISO dates compare as text. */
+/* YYYY-MM-DD and nothing else: only such dates compare as text. */
+static bool
+is_date(const char *s)
+{
+    static const char form[] = "dddd-dd-dd";
+
+    for (size_t i = 0; i < sizeof form; i++)
+        if (form[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+            return false;
+    return true;
+}
+
 static bool
 is_past(const char *until, int64_t now)
 {
@@ -23,8 +34,10 @@ is_past(const char *until, int64_t now)
     time_t t = (time_t)now;
     struct tm tm;
 
-    gmtime_r(&t, &tm);
-    strftime(today, sizeof today, "%Y-%m-%d", &tm);
+    /* a time that is no date is past every waiver */
+    if (!gmtime_r(&t, &tm) ||
+        strftime(today, sizeof today, "%Y-%m-%d", &tm) != 10)
+        return true;
     return strcmp(until, today) < 0;
 }
 
@@ -49,6 +62,8 @@ check_one(const json_t *policy, const json_t *row, const json_t *waiver,
 
     if (item_is_never_waivable(str_of(row, "id")))
         return "this item may never be waived";
+    if (!is_date(str_of(waiver, "until")))
+        return "'until' is no date; write it as 2027-06-30";
     if (is_past(str_of(waiver, "until"), now))
         return "its last day is past";
     if (!signers_find(allowed, owner))
