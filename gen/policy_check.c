@@ -297,6 +297,7 @@ check_candidate(struct policy *o, struct candidate *c, struct problems *p)
     const struct policy_item *bits = item_of(o, "before.precision");
     const struct yaml *type = yaml_get(c->at, "type");
     const struct yaml *method = yaml_get(c->at, "method");
+    unsigned long long most;
 
     for (const struct candidate *k = o->candidates; k < c; k++)
         if (strcmp(k->name, c->name) == 0)
@@ -316,7 +317,7 @@ check_candidate(struct policy *o, struct candidate *c, struct problems *p)
         problem(p, method != NULL ? method : c->at, "plain rounding (rtn) "
             "needs a reason; add because: \"...\" or use imatrix");
     if (group != NULL && group->at != NULL &&
-        c->type->group > (unsigned)atol(group->at->text))
+        str_to_u64(group->at->text, 1024, &most) && c->type->group > most)
         problem(p, type, "%s shares a scale among %u weights, "
             "convert.group-size allows %s; choose a finer type",
             c->type->name, c->type->group, group->at->text);
