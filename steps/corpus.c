@@ -5,18 +5,7 @@
  * suites. Out: the tokens of the chosen windows, and a report of every document
  * that was kept or dropped, and why.
  *
- * Every line of the pool is read and checked. Documents are then taken in an
- * order drawn with the seed until `count` are kept; one is dropped when
- *
- *   exact-duplicate  its normalized text equals that of an earlier one
- *   overlap          it gives a suite's prompt away (see lib/text/corpus.h)
- *   near-duplicate   its word 5-grams overlap those of a kept one too much
- *   empty            it has no tokens
- *
- * A document gives one window, from a place drawn uniformly, so a giant counts
- * no more than others; no window is longer than `window` tokens or holds more
- * than `largest-share` percent of all tokens. A window that starts where its
- * document starts has the tokenizer's bos in front, as prompts do.
+ * How documents are chosen and cut is told in lib/text/selection.h.
  *
  * In-domain: the chosen windows are held against production by the distance of
  * their unigrams; see lib/text/profile.h for the test.
@@ -28,21 +17,13 @@
 #include "lib/base/bytes.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "lib/base/random.h"
 #include "lib/base/str.h"
 #include "lib/format/safetensors.h"
 #include "lib/model/source.h"
 #include "lib/record/stage.h"
-#include "lib/text/corpus.h"
 #include "lib/text/jsonl.h"
 #include "lib/text/profile.h"
-
-enum fate { WAITS, KEPT, EMPTY, EXACT, NEAR, OVERLAP, FATE_COUNT };
-
-static const char *const fate_name[FATE_COUNT] = {
-    "not-drawn", "kept", "empty", "exact-duplicate", "near-duplicate",
-    "overlap"
-};
+#include "lib/text/selection.h"
 
 static const char pool_role[] = "data/calibration.jsonl";
 static const char tokenizer_role[] = "base/tokenizer.fp.json";
@@ -50,40 +31,14 @@ static const char traffic_role[] = "traffic.json";
 
 enum { TOP_TOKENS = 10 };
 
-struct doc {
-    struct jsonl line;  /* where it stands */
-    char *id;           /* owned */
-    struct digest text; /* of the normalized text */
-    size_t rank;        /* place in the drawn order */
-    enum fate fate;
-    size_t of;          /* of a duplicate: the document that stays */
-};
-
-/* A kept document. */
-struct sample {
-    size_t doc;
-    struct shingles words;
-    struct ids ids;   /* without bos; whole, later only the window */
-    bool bos;         /* the window starts the document and has bos */
-    bool cut;
-};
-
 struct work {
     struct stage *s;
-    int64_t count, min_count, window, seed, draws;
-    double share, near, quantile;
+    int64_t min_count, draws;
+    double quantile;
     struct tokenizer *tok;
     struct profile traffic;
-    struct overlap suites;
-    struct doc *doc;
-    size_t n_docs;
-    size_t *order; /* [n_docs] */
-    struct sample *kept;
-    size_t n_kept;
-    uint64_t dropped[FATE_COUNT];
-    uint64_t phrases; /* kept documents that share a run with a prompt */
-    uint64_t tokens, largest; /* of the windows, with bos */
-    struct bag *bag;          /* [n_kept] of the windows, without bos */
+    struct selection pick;
+    struct bag *bag; /* [pick.n_kept] of the windows, without bos */
     struct shift shift;
 };
 
@@ -91,26 +46,31 @@ static int
 read_params(struct work *w, struct err *e)
 {
     struct stage *s = w->s;
+    int64_t count, window, seed;
+    double share = 2;
 
     w->draws = 200;
-    w->share = 2;
-    w->near = 0.7;
     w->quantile = 0.99;
-    if (stage_param_int(s, "count", 1, 1 << 20, &w->count, e) ||
-        stage_param_int(s, "window", 1, 1 << 20, &w->window, e) ||
-        stage_param_int(s, "seed", 0, INT64_MAX, &w->seed, e))
+    w->pick.near = 0.7;
+    if (stage_param_int(s, "count", 1, 1 << 20, &count, e) ||
+        stage_param_int(s, "window", 1, 1 << 20, &window, e) ||
+        stage_param_int(s, "seed", 0, INT64_MAX, &seed, e))
         return e->code;
-    w->min_count = w->count;
+    w->min_count = count;
     if (stage_param(s, "min-count") != NULL)
-        stage_param_int(s, "min-count", 1, w->count, &w->min_count, e);
+        stage_param_int(s, "min-count", 1, count, &w->min_count, e);
     if (stage_param(s, "draws") != NULL)
         stage_param_int(s, "draws", 20, 100000, &w->draws, e);
     if (stage_param(s, "largest-share") != NULL)
-        stage_param_real(s, "largest-share", 0.001, 100, &w->share, e);
+        stage_param_real(s, "largest-share", 0.001, 100, &share, e);
     if (stage_param(s, "near-duplicate") != NULL)
-        stage_param_real(s, "near-duplicate", 0.01, 1, &w->near, e);
+        stage_param_real(s, "near-duplicate", 0.01, 1, &w->pick.near, e);
     if (stage_param(s, "quantile") != NULL)
         stage_param_real(s, "quantile", 0.5, 1, &w->quantile, e);
+    w->pick.count = (size_t)count;
+    w->pick.window = (size_t)window;
+    w->pick.seed = (uint64_t)seed;
+    w->pick.share = share / 100;
     return e->code;
 }
 
@@ -125,6 +85,7 @@ open_parts(struct work *w, struct err *e)
     if (fingerprint_parse(&f, fp->path, fp->map.p, fp->map.len, e) == 0)
         source_tokenizer(&w->tok, &f, stage_src(w->s, "base"), e);
     fingerprint_release(&f);
+    w->pick.tok = w->tok;
     if (e->code || profile_parse(&w->traffic, traffic->path, traffic->map.p,
             traffic->map.len, e))
         return e->code;
@@ -134,277 +95,30 @@ open_parts(struct work *w, struct err *e)
     return e->code;
 }
 
-/* Encodes with the line in front of the message. */
 static int
-encode(struct work *w, const struct jsonl *it, const char *text, size_t len,
-    struct ids *ids, struct err *e)
+read_all(struct work *w, struct err *e)
 {
-    struct err inner = { 0 };
-
-    ids_clear(ids);
-    if (tokenizer_encode(w->tok, text, len, false, ids, &inner))
-        err_set(e, ERR_WORK, "%s:%zu: %s", it->path, it->line, inner.text);
-    return e->code;
-}
-
-static int
-add_suite(struct work *w, const struct stage_file *f, struct err *e)
-{
-    struct jsonl it = jsonl_begin(f->path, f->map.p, f->map.len);
-    struct ids ids = { 0 };
-
-    while (!e->code && jsonl_next(&it)) {
-        json_t *o = jsonl_object(&it, e);
-        json_t *prompt = json_object_get(o, "prompt");
-
-        if (prompt != NULL && encode(w, &it, json_string_value(prompt),
-                json_string_length(prompt), &ids, e) == 0)
-            overlap_add(&w->suites, ids.v, ids.n);
-        json_decref(o);
-    }
-    ids_release(&ids);
-    return e->code;
-}
-
-static int
-read_suites(struct work *w, struct err *e)
-{
-    const struct stage_file *f;
+    const struct stage_file *pool = stage_in(w->s, pool_role), *f;
 
     for (size_t i = 0; (f = stage_in_next(w->s, "suite/", &i)) != NULL;)
-        if (str_ends(f->role, ".jsonl") && add_suite(w, f, e))
+        if (str_ends(f->role, ".jsonl") && selection_suite(&w->pick,
+                jsonl_begin(f->path, f->map.p, f->map.len), e))
             return e->code;
-    return 0;
+    return selection_read(&w->pick,
+        jsonl_begin(pool->path, pool->map.p, pool->map.len), e);
 }
 
-/* First look at a document: its name, its identity, whether it has tokens. */
-static int
-read_doc(struct work *w, struct doc *d, struct str *norm, struct ids *ids,
-    struct err *e)
-{
-    json_t *o;
-    size_t len;
-    const char *text = jsonl_text(&d->line, &o, &len, e), *id;
-
-    if (text == NULL)
-        return e->code;
-    id = json_string_value(json_object_get(o, "id"));
-    d->id = id != NULL ? mem_strdup(id)
-                       : mem_printf("line-%zu", d->line.line);
-    if (!corpus_normalize(text, len, norm))
-        err_set(e, ERR_WORK, "%s:%zu: text is not UTF-8", d->line.path,
-            d->line.line);
-    else if (encode(w, &d->line, text, len, ids, e) == 0) {
-        d->text = digest_of(str_get(norm), norm->len);
-        if (ids->n == 0 || norm->len == 0)
-            d->fate = EMPTY;
-    }
-    json_decref(o);
-    return e->code;
-}
-
-static int
-read_pool(struct work *w, struct err *e)
-{
-    const struct stage_file *f = stage_in(w->s, pool_role);
-    struct jsonl it = jsonl_begin(f->path, f->map.p, f->map.len);
-    struct str norm = { 0 };
-    struct ids ids = { 0 };
-    size_t cap = 0;
-
-    while (!e->code && jsonl_next(&it)) {
-        if (w->n_docs == cap) {
-            cap = cap == 0 ? 1024 : 2 * cap;
-            w->doc = mem_realloc(w->doc, cap, sizeof *w->doc);
-        }
-        w->doc[w->n_docs] = (struct doc){ .line = it };
-        read_doc(w, &w->doc[w->n_docs++], &norm, &ids, e);
-    }
-    str_release(&norm);
-    ids_release(&ids);
-    if (!e->code && w->n_docs == 0)
-        err_set(e, ERR_WORK, "%s: holds no documents; give calibration "
-            "documents, one {\"id\": ..., \"text\": ...} a line", f->path);
-    return e->code;
-}
-
+/* The chosen windows against production. */
 static void
-draw_order(struct work *w)
+compare(struct work *w)
 {
-    struct random r;
+    const struct selection *p = &w->pick;
 
-    w->order = mem_calloc(w->n_docs, sizeof *w->order);
-    for (size_t i = 0; i < w->n_docs; i++)
-        w->order[i] = i;
-    random_init(&r, (uint64_t)w->seed, 1);
-    random_draw(&r, w->order, w->n_docs, w->n_docs);
-    for (size_t i = 0; i < w->n_docs; i++)
-        w->doc[w->order[i]].rank = i;
-}
-
-/* Sorts by text, then by drawn rank; `w->doc` is what the indices mean. */
-static int
-text_order(const void *pa, const void *pb, void *ctx)
-{
-    const struct doc *doc = ctx;
-    const struct doc *a = &doc[*(const size_t *)pa];
-    const struct doc *b = &doc[*(const size_t *)pb];
-    int c = memcmp(a->text.b, b->text.b, sizeof a->text.b);
-
-    return c != 0 ? c : (a->rank > b->rank) - (a->rank < b->rank);
-}
-
-static void
-mark_exact(struct work *w)
-{
-    size_t *by = mem_calloc(w->n_docs, sizeof *by), first = 0;
-
-    for (size_t i = 0; i < w->n_docs; i++)
-        by[i] = i;
-    qsort_r(by, w->n_docs, sizeof *by, text_order, w->doc);
-    for (size_t i = 1; i < w->n_docs; i++) {
-        struct doc *d = &w->doc[by[i]];
-
-        if (!digest_equal(&d->text, &w->doc[by[first]].text)) {
-            first = i;
-        } else if (d->fate == WAITS) {
-            d->fate = EXACT;
-            d->of = by[first];
-        }
-    }
-    free(by);
-}
-
-/* Reads a document again; what it was the first time it still is. */
-static void
-load(struct work *w, const struct doc *d, struct str *norm, struct ids *ids)
-{
-    struct err none = { 0 };
-    json_t *o;
-    size_t len;
-    const char *text = jsonl_text(&d->line, &o, &len, &none);
-
-    if (text != NULL && corpus_normalize(text, len, norm))
-        encode(w, &d->line, text, len, ids, &none);
-    json_decref(o);
-}
-
-/* In how many distinct documents of the pool the suites' runs occur. */
-static void
-note_stock(struct work *w)
-{
-    struct str norm = { 0 };
-    struct ids ids = { 0 };
-
-    for (size_t i = 0; i < w->n_docs && w->suites.n > 0; i++)
-        if (w->doc[i].fate == WAITS) {
-            load(w, &w->doc[i], &norm, &ids);
-            overlap_note(&w->suites, ids.v, ids.n);
-        }
-    str_release(&norm);
-    ids_release(&ids);
-}
-
-/* The kept sample that these words are too near to, or NULL. */
-static const struct sample *
-near_to(const struct work *w, const struct shingles *words)
-{
-    for (size_t i = 0; i < w->n_kept; i++)
-        if (shingles_jaccard(&w->kept[i].words, words) >= w->near)
-            return &w->kept[i];
-    return NULL;
-}
-
-static void
-consider(struct work *w, struct doc *d, struct str *norm)
-{
-    struct sample new = { .doc = (size_t)(d - w->doc) };
-    const struct sample *twin;
-    enum overlap_verdict seen;
-
-    load(w, d, norm, &new.ids);
-    corpus_shingles(&new.words, str_get(norm), norm->len);
-    twin = near_to(w, &new.words);
-    seen = overlap_look(&w->suites, new.ids.v, new.ids.n);
-    if (seen == OVERLAP_LEAK)
-        d->fate = OVERLAP;
-    else if (twin != NULL) {
-        d->fate = NEAR;
-        d->of = twin->doc;
-    } else {
-        d->fate = KEPT;
-        w->phrases += seen == OVERLAP_PHRASE;
-        w->kept[w->n_kept++] = new;
-        return;
-    }
-    shingles_release(&new.words);
-    ids_release(&new.ids);
-}
-
-static void
-choose(struct work *w)
-{
-    struct str norm = { 0 };
-
-    w->kept = mem_calloc((size_t)w->count, sizeof *w->kept);
-    stage_progress(w->s, "documents", "document", w->n_docs);
-    for (size_t i = 0; i < w->n_docs; i++) {
-        struct doc *d = &w->doc[w->order[i]];
-
-        if (d->fate == WAITS && w->n_kept < (size_t)w->count)
-            consider(w, d, &norm);
-        w->dropped[d->fate]++;
-        progress_add(&w->s->progress, 1);
-    }
-    str_release(&norm);
-}
-
-/* Replaces a document's ids by those of its window of at most `most`. */
-static void
-cut(struct work *w, struct sample *k, uint64_t most, struct random *r)
-{
-    bool bos = tokenizer_add_bos(w->tok) && tokenizer_bos(w->tok) >= 0;
-    uint64_t n = k->ids.n, start = 0;
-
-    k->cut = n + bos > most;
-    if (k->cut && n > most)
-        start = random_below(r, n - most + 1);
-    k->bos = bos && start == 0;
-    if (n > most - k->bos)
-        n = most - k->bos;
-    memmove(k->ids.v, k->ids.v + start, n * sizeof *k->ids.v);
-    k->ids.n = n;
-    w->tokens += n + k->bos;
-    w->largest = n + k->bos > w->largest ? n + k->bos : w->largest;
-}
-
-/* Windows for all; false if no window is short enough for the share. */
-static bool
-cut_all(struct work *w)
-{
-    uint64_t *len = mem_calloc(w->n_kept, sizeof *len), cap;
-    bool bos = tokenizer_add_bos(w->tok) && tokenizer_bos(w->tok) >= 0, fits;
-    struct random r;
-
-    for (size_t i = 0; i < w->n_kept; i++) {
-        len[i] = w->kept[i].ids.n + bos;
-        if (len[i] > (uint64_t)w->window)
-            len[i] = (uint64_t)w->window;
-    }
-    cap = corpus_cap(len, w->n_kept, w->share / 100);
-    fits = cap > 0;
-    if (!fits) /* fewer documents than the share allows: it is reported */
-        cap = (uint64_t)w->window;
-    random_init(&r, (uint64_t)w->seed, 2);
-    for (size_t i = 0; i < w->n_kept; i++)
-        cut(w, &w->kept[i], cap, &r);
-    w->bag = mem_calloc(w->n_kept, sizeof *w->bag);
-    for (size_t i = 0; i < w->n_kept; i++)
-        bag_count(&w->bag[i], w->kept[i].ids.v, w->kept[i].ids.n);
-    shift_measure(&w->shift, w->bag, w->n_kept, w->traffic.doc, w->traffic.n,
-        (uint32_t)cap, (size_t)w->draws, w->quantile, (uint64_t)w->seed);
-    free(len);
-    return fits;
+    w->bag = mem_calloc(p->n_kept, sizeof *w->bag);
+    for (size_t i = 0; i < p->n_kept; i++)
+        bag_count(&w->bag[i], p->kept[i].ids.v, p->kept[i].ids.n);
+    shift_measure(&w->shift, w->bag, p->n_kept, w->traffic.doc, w->traffic.n,
+        (uint32_t)p->longest, (size_t)w->draws, w->quantile, p->seed);
 }
 
 static int
@@ -418,12 +132,13 @@ put_tokens(struct work *w, struct err *e)
     int64_t at = 0;
     struct st_spec spec[2] = {
         { .name = "offsets", .dtype = "I64", .rank = 1,
-            .shape = { w->n_kept + 1 } },
-        { .name = "ids", .dtype = "I32", .rank = 1, .shape = { w->tokens } },
+            .shape = { w->pick.n_kept + 1 } },
+        { .name = "ids", .dtype = "I32", .rank = 1,
+            .shape = { w->pick.tokens } },
     };
 
     json_object_set_new(meta, "window",
-        json_sprintf("%" PRId64, w->window));
+        json_sprintf("%zu", w->pick.window));
     json_object_set_new(meta, "tokenizer_sha256", json_string(
         digest_hex(&stage_in(w->s, tokenizer_role)->digest, hex)));
     if (st_writer_open(&out, stage_out_path(w->s, role), spec, countof(spec),
@@ -431,13 +146,13 @@ put_tokens(struct work *w, struct err *e)
         goto done;
     store_u64le(le, 0);
     st_writer_data(&out, le, 8);
-    for (size_t i = 0; i < w->n_kept; i++) {
-        at += (int64_t)(w->kept[i].ids.n + w->kept[i].bos);
+    for (size_t i = 0; i < w->pick.n_kept; i++) {
+        at += (int64_t)(w->pick.kept[i].ids.n + w->pick.kept[i].bos);
         store_u64le(le, (uint64_t)at);
         st_writer_data(&out, le, 8);
     }
-    for (size_t i = 0; i < w->n_kept; i++) {
-        const struct sample *k = &w->kept[i];
+    for (size_t i = 0; i < w->pick.n_kept; i++) {
+        const struct sample *k = &w->pick.kept[i];
 
         if (k->bos) {
             store_u32le(le, (uint32_t)tokenizer_bos(w->tok));
@@ -466,9 +181,9 @@ bucket_text(const struct work *w, size_t bucket)
     json_t *v;
 
     seen = mem_calloc(size / PROFILE_BUCKETS + 1, sizeof *seen);
-    for (size_t i = 0; i < w->n_kept; i++)
-        for (size_t j = 0; j < w->kept[i].ids.n; j++) {
-            size_t id = (size_t)w->kept[i].ids.v[j];
+    for (size_t i = 0; i < w->pick.n_kept; i++)
+        for (size_t j = 0; j < w->pick.kept[i].ids.n; j++) {
+            size_t id = (size_t)w->pick.kept[i].ids.v[j];
 
             if (id % PROFILE_BUCKETS == bucket)
                 seen[id / PROFILE_BUCKETS]++;
@@ -491,7 +206,7 @@ top_tokens(const struct work *w)
     double *part = theirs + PROFILE_BUCKETS, sum = 0, total = 0;
     json_t *list = json_array();
 
-    bags_sum(w->bag, w->n_kept, mine);
+    bags_sum(w->bag, w->pick.n_kept, mine);
     bags_sum(w->traffic.doc, w->traffic.n, theirs);
     js_parts(mine, theirs, PROFILE_BUCKETS, part);
     for (size_t i = 0; i < PROFILE_BUCKETS; i++) {
@@ -547,32 +262,33 @@ answer(struct work *w, json_t *items, const char *item, const char *verdict,
 }
 
 static json_t *
-answer_all(struct work *w, bool share_holds)
+answer_all(struct work *w)
 {
     const struct shift *s = &w->shift;
     json_t *items = json_array();
     struct str f = { 0 };
 
-    str_addf(&f, "%zu of %" PRId64 " documents, %" PRIu64 " tokens",
-        w->n_kept, w->count, w->tokens);
+    str_addf(&f, "%zu of %zu documents, %" PRIu64 " tokens",
+        w->pick.n_kept, w->pick.count, w->pick.tokens);
     answer(w, items, "calibration.samples",
-        w->n_kept == (size_t)w->count ? "PASS" : "FAIL", str_get(&f));
+        w->pick.n_kept == w->pick.count ? "PASS" : "FAIL", str_get(&f));
     str_clear(&f);
     if (s->enough)
         str_addf(&f, "js %.4f %s %.4f", s->value,
             s->value <= s->null_top ? "<=" : ">", s->null_top);
     else
         str_addf(&f, "%zu calibration and %zu production documents are too "
-            "few to compare", w->n_kept, w->traffic.n);
+            "few to compare", w->pick.n_kept, w->traffic.n);
     answer(w, items, "calibration.in-domain",
         !s->enough ? "INCONCLUSIVE"
                    : s->value <= s->null_top ? "PASS" : "FAIL", str_get(&f));
     str_clear(&f);
     str_addf(&f, "%" PRIu64 " exact, %" PRIu64 " near dropped; largest "
-        "document %.2f%% of tokens", w->dropped[EXACT], w->dropped[NEAR],
-        100 * (double)w->largest / (double)w->tokens);
+        "document %.2f%% of tokens", w->pick.fates[FATE_EXACT],
+        w->pick.fates[FATE_NEAR],
+        100 * (double)w->pick.largest / (double)w->pick.tokens);
     answer(w, items, "calibration.no-duplicates",
-        share_holds ? "PASS" : "FAIL", str_get(&f));
+        w->pick.fits ? "PASS" : "FAIL", str_get(&f));
     str_release(&f);
     return items;
 }
@@ -583,47 +299,48 @@ dropped_json(const struct work *w, json_t *list)
     json_t *counts = json_object();
 
     for (size_t i = 0; i < FATE_COUNT; i++)
-        if (i != KEPT)
-            json_object_set_new(counts, fate_name[i],
-                json_integer((json_int_t)w->dropped[i]));
-    for (size_t i = 0; i < w->n_docs; i++) {
-        const struct doc *d = &w->doc[i];
+        if (i != FATE_KEPT)
+            json_object_set_new(counts, fate_name((enum fate)i),
+                json_integer((json_int_t)w->pick.fates[i]));
+    for (size_t i = 0; i < w->pick.n_docs; i++) {
+        const struct doc *d = &w->pick.doc[i];
         json_t *o;
 
-        if (d->fate == KEPT || d->fate == WAITS)
+        if (d->fate == FATE_KEPT || d->fate == FATE_WAITS)
             continue;
-        o = json_pack("{s:s, s:s}", "id", d->id, "why", fate_name[d->fate]);
-        if (d->fate == EXACT || d->fate == NEAR)
-            json_object_set_new(o, "of", json_string(w->doc[d->of].id));
+        o = json_pack("{s:s, s:s}", "id", d->id, "why", fate_name(d->fate));
+        if (d->fate == FATE_EXACT || d->fate == FATE_NEAR)
+            json_object_set_new(o, "of", json_string(w->pick.doc[d->of].id));
         json_array_append_new(list, o);
     }
     return counts;
 }
 
 static int
-put_report(struct work *w, bool share_holds, struct err *e)
+put_report(struct work *w, struct err *e)
 {
     json_t *docs = json_array(), *gone = json_array(), *o;
     double squares = 0;
 
-    for (size_t i = 0; i < w->n_kept; i++) {
-        const struct sample *k = &w->kept[i];
+    for (size_t i = 0; i < w->pick.n_kept; i++) {
+        const struct sample *k = &w->pick.kept[i];
         double n = (double)(k->ids.n + k->bos);
 
         squares += n * n;
         json_array_append_new(docs, json_pack("{s:s, s:I, s:b}", "id",
-            w->doc[k->doc].id, "tokens", (json_int_t)(k->ids.n + k->bos),
+            w->pick.doc[k->doc].id, "tokens", (json_int_t)(k->ids.n + k->bos),
             "cut", k->cut));
     }
-    o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f}",
-        "schema", "quern.corpus/1", "shared_phrases",
-        (json_int_t)w->phrases, "pool", (json_int_t)w->n_docs, "kept",
-        (json_int_t)w->n_kept, "tokens", (json_int_t)w->tokens, "dropped",
+    o = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:f, "
+        "s:f}", "schema", "quern.corpus/1", "shared_phrases",
+        (json_int_t)w->pick.phrases, "pool", (json_int_t)w->pick.n_docs, "kept",
+        (json_int_t)w->pick.n_kept, "tokens", (json_int_t)w->pick.tokens,
+        "dropped",
         dropped_json(w, gone), "dropped_documents", gone, "documents", docs,
-        "in_domain", domain_json(w), "items", answer_all(w, share_holds),
-        "largest_share", (double)w->largest / (double)w->tokens,
+        "in_domain", domain_json(w), "items", answer_all(w),
+        "largest_share", (double)w->pick.largest / (double)w->pick.tokens,
         "effective_documents",
-        (double)w->tokens * (double)w->tokens / squares);
+        (double)w->pick.tokens * (double)w->pick.tokens / squares);
     stage_put_json(w->s, "corpus/report.json", o, e);
     json_decref(o);
     return e->code;
@@ -632,57 +349,41 @@ put_report(struct work *w, bool share_holds, struct err *e)
 static int
 too_few(const struct work *w, struct err *e)
 {
-    if (w->n_kept >= (size_t)w->min_count)
+    if (w->pick.n_kept >= (size_t)w->min_count)
         return 0;
     return err_set(e, ERR_WORK, "%s: %zu documents are left, %" PRId64
         " are needed (of %zu: %" PRIu64 " exact duplicates, %" PRIu64
         " near ones, %" PRIu64 " overlapping a suite, %" PRIu64 " empty); "
         "give more documents or lower calibration.samples",
-        stage_in(w->s, pool_role)->path, w->n_kept, w->min_count, w->n_docs,
-        w->dropped[EXACT], w->dropped[NEAR], w->dropped[OVERLAP],
-        w->dropped[EMPTY]);
-}
-
-static void
-work_release(struct work *w)
-{
-    for (size_t i = 0; i < w->n_docs; i++)
-        free(w->doc[i].id);
-    for (size_t i = 0; i < w->n_kept; i++) {
-        shingles_release(&w->kept[i].words);
-        ids_release(&w->kept[i].ids);
-        if (w->bag != NULL)
-            bag_release(&w->bag[i]);
-    }
-    free(w->bag);
-    free(w->kept);
-    free(w->doc);
-    free(w->order);
-    overlap_release(&w->suites);
-    profile_release(&w->traffic);
-    tokenizer_free(w->tok);
+        stage_in(w->s, pool_role)->path, w->pick.n_kept, w->min_count,
+        w->pick.n_docs,
+        w->pick.fates[FATE_EXACT], w->pick.fates[FATE_NEAR],
+        w->pick.fates[FATE_OVERLAP],
+        w->pick.fates[FATE_EMPTY]);
 }
 
 static int
 run(struct stage *s, struct err *e)
 {
     struct work w = { .s = s };
-    bool share_holds;
 
-    if (read_params(&w, e) || open_parts(&w, e) || read_suites(&w, e) ||
-        read_pool(&w, e))
+    if (read_params(&w, e) || open_parts(&w, e) || read_all(&w, e))
         goto done;
-    draw_order(&w);
-    mark_exact(&w);
-    note_stock(&w);
-    choose(&w);
+    stage_progress(s, "documents", "document", w.pick.n_docs);
+    selection_choose(&w.pick, &s->progress);
     if (too_few(&w, e))
         goto done;
-    share_holds = cut_all(&w);
+    selection_cut(&w.pick);
+    compare(&w);
     if (put_tokens(&w, e) == 0)
-        put_report(&w, share_holds, e);
+        put_report(&w, e);
 done:
-    work_release(&w);
+    for (size_t i = 0; w.bag != NULL && i < w.pick.n_kept; i++)
+        bag_release(&w.bag[i]);
+    free(w.bag);
+    selection_release(&w.pick);
+    profile_release(&w.traffic);
+    tokenizer_free(w.tok);
     return e->code;
 }
 

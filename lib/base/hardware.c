@@ -268,8 +268,8 @@ static json_t *
 memory_mib(void)
 {
     char *info = read_text("/proc/meminfo"), *total = field(info, "MemTotal");
-    unsigned long long mib = total == NULL ? 0 : strtoull(total, NULL, 10) >> 10;
-    unsigned long long step = 1;
+    unsigned long long kib = total == NULL ? 0 : strtoull(total, NULL, 10);
+    unsigned long long mib = kib >> 10, step = 1;
 
     while (step * 64 <= mib)
         step *= 2;

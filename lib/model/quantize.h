@@ -10,8 +10,8 @@
  *   rtn      each block is rounded by its own values alone
  *   imatrix  weighted by mean2 of the input columns (quantization.md 1.3)
  *   awq      imatrix after scaling (arXiv 2306.00978): the columns j of the
- *            matrices that read one input are multiplied by s[j], and what makes
- *            that input divides by it, so the function stays the same:
+ *            matrices that read one input are multiplied by s[j], and what
+ *            makes that input divides by it, so the function stays the same:
  *              attention norm    -> q, k, v
  *              v rows            -> o columns (query heads that share a
  *                                   key-value head share its scales)
@@ -23,7 +23,7 @@
  *
  * Errors are in the units of the original weights:
  *   relative = |W - Q| / |W| (Frobenius), weighted = the same with column j
- *   weighted by mean2[j]: the error of the layer's output, but for correlations.
+ *   weighted by mean2[j]: the error of the layer's output, correlations aside.
  */
 #ifndef QUERN_MODEL_QUANTIZE_H
 #define QUERN_MODEL_QUANTIZE_H
