@@ -43,7 +43,7 @@ def odd_names(top):
     for name in NAMES:
         p = odd_project(top, name)
         p.gen()
-        ran, _ = p.ninja("--quiet")
+        ran, _ = p.ninja()
         check(len(ran) > 40, name, ran)
         for made in p.snapshot():
             check(all(c in PLAIN for c in made), "quern made", made)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from project import (POLICY, PROBES, Project, check, equal, main, run, settle,
+from project import (NINJA, POLICY, PROBES, Project, check, equal, main, run, settle,
                      stages_started)
 
 
@@ -115,7 +115,7 @@ def reset(top):
     p.edit("decode: 64" if "decode: 64" in p.get("policy.yaml") else
            "hardware: here", "hardware: here, decode: 64")
     settle()
-    child = subprocess.Popen(["ninja", "-f", p.graph], cwd=top,
+    child = subprocess.Popen([NINJA, "-f", p.graph], cwd=top,
                              stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL,
                              env=p.environment(
