@@ -145,6 +145,8 @@ main(int argc, char **argv)
             argv[optind + 1]);
     if (optind < argc)
         dir = argv[optind];
+    if (dir[0] == '\0')
+        return option_wrong(&o, "'': is no folder");
     file_catch_signals();
     put_policy(dir, profile, &e);
     fflush(stdout);

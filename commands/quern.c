@@ -19,6 +19,8 @@
 
 #define VERSION "0.1.0"
 
+enum { WIDTH = 78 };
+
 /* What a person types; the steps are listed by what lies in the folder. */
 static const struct {
     const char *name, *what;
@@ -68,7 +70,7 @@ by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Prints the steps that lie beside this program, sorted, on one paragraph. */
+/* Prints the steps that lie beside this program, sorted, as one paragraph. */
 static void
 print_steps(FILE *f, const char *folder)
 {
@@ -84,8 +86,12 @@ print_steps(FILE *f, const char *folder)
     if (d)
         closedir(d);
     qsort(names, n, sizeof *names, by_name);
-    for (size_t i = 0; i < n; i++) {
-        fprintf(f, "%s%s", i ? " " : "  ", names[i]);
+    for (size_t i = 0, column = 0; i < n; i++) {
+        size_t len = strlen(names[i]) + 1;
+        bool wraps = column + len > WIDTH;
+
+        column = wraps || i == 0 ? 1 + len : column + len;
+        fprintf(f, "%s%s", wraps ? "\n  " : i ? " " : "  ", names[i]);
         free(names[i]);
     }
     fprintf(f, "\n");

@@ -37,10 +37,11 @@ static const struct option long_options[] = {
 void
 options_usage(FILE *to)
 {
-    fputs("usage: quern-gen [-c | --print] [-o FILE] [--root DIR] [--build DIR] "
-        "\n"
-        "                 [--bin DIR] [--source DIR [--out DIR]] [--set "
-        "NAME=VALUE] [POLICY]\n"
+    fputs("usage: quern-gen [-c | --print] [-o FILE] [--root DIR] "
+        "[--build DIR]\n"
+        "                 [--bin DIR] [--source DIR [--out DIR]] "
+        "[--set NAME=VALUE]\n"
+        "                 [--today DATE] [POLICY]\n"
         "Writes the ninja graph that carries out POLICY.\n"
         "  -o FILE      the graph (build/quern.ninja; with --source "
         "build.ninja)\n"
