@@ -1,5 +1,5 @@
 /*
- * option.c - the short options of a command; see option.h
+ * option.c - the options of a command; see option.h
  */
 #include "lib/base/option.h"
 
@@ -28,11 +28,16 @@ option_next(struct option_scan *o, int argc, char **argv)
     int c;
 
     opterr = 0;
-    c = getopt(argc, argv, o->known);
+    if (o->longer != NULL)
+        c = getopt_long(argc, argv, o->known, o->longer, NULL);
+    else
+        c = getopt(argc, argv, o->known);
     if (c == -1)
         return -1;
     if (c == 'h')
         fputs(o->usage, stdout);
+    else if (c == '?' && optopt == 0)
+        o->status = option_wrong(o, "'%s': no such option", argv[optind - 1]);
     else if (c == '?' && optopt == '-' && optind < argc)
         o->status = option_wrong(o, "'%s': no such option", argv[optind]);
     else if (c == '?')

@@ -1,5 +1,5 @@
 /*
- * option.h - the short options of a command, every command alike
+ * option.h - the options of a command, every command alike
  *
  * -h prints the usage on stdout and ends with 0. An unknown option, one
  * without its value and one given twice print one line and the usage on
@@ -19,14 +19,16 @@
 #ifndef QUERN_BASE_OPTION_H
 #define QUERN_BASE_OPTION_H
 
+#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 struct option_scan {
     const char *prog;  /* in front of messages; borrowed, as all three */
     const char *usage; /* whole lines */
     const char *known; /* as for getopt, first ':' (or "+:") */
+    const struct option *longer; /* as for getopt_long, each standing for a
+                                  * letter of `known`; NULL: none */
     bool seen[UCHAR_MAX + 1];
     bool stop;  /* main returns now ... */
     int status; /* ... with this */
