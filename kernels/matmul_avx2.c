@@ -1,9 +1,10 @@
 /*
  * Products of packed weights with activations, AVX2
  *
- * Sixteen rows (eight, for codes of 8 bits) are opened 256 columns at a time
- * (panel.h) and met with four activations at once: 16 x 4 outputs, each in a
- * lane of its own. Unsigned codes times signed activations go through maddubs;
+ * Sixteen rows are opened 256 columns at a time (panel.h) and met with four
+ * activations at once: 16 x 4 outputs, each in a lane of its own. Codes of 8
+ * bits go another way (matmul_wide_avx2.c), and so does a single activation
+ * (matmul_one_avx2.c). Unsigned codes times signed activations go through maddubs;
  * sums of up to 8 of its results fit 16 bits (4-bit codes: 8 * 2 * 15 * 127 =
  * 30480), of 4 for 5-bit codes, of 2 for 6-bit codes. Then one madd multiplies
  * with the scale and widens. Only whole blocks become floats, in the order that
@@ -19,41 +20,18 @@
 
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
-#include "kernels/avx2.h"
+#include "kernels/matmul_avx2.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/panel.h"
 
-enum { ACTS = 128, TILE = 16 }; /* activations and rows of one tile */
 enum { FEW = 3 }; /* fewer activations than this are met one by one */
-
-/* What a kernel needs to know of four activations at one chunk of columns. */
-struct act4 {
-    const int8_t *q[4];
-    const uint8_t *d[4]; /* floats, of the first block of the chunk */
-    const uint8_t *s[4]; /* sums, likewise */
-};
 
 /* How the codes of a type are summed; all compile-time constants. */
 struct shape {
     int steps;   /* maddubs results that fit 16 bits together */
-    int split;   /* two planes of one group of eight rows */
     int off;     /* types of 32: codes are this much too large */
     int mins;    /* a minimum is added */
     int corr16;  /* types of 256: corrections go by 16 columns, not 32 */
-};
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* Sums stay in registers only if the loop over steps is unrolled. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
-
-/* One register for each activation (number) and group of rows (letter). */
-struct sums {
-    __m256i a0, b0, a1, b1, a2, b2, a3, b3;
 };
 
 INLINE __m256i
@@ -71,14 +49,12 @@ widen(__m256i c, __m256i scale, __m256i sum)
 /* Sums of maddubs over n steps from step `from` of sub-block b. */
 INLINE void
 multiply(struct sums *c, const struct panel *p, size_t b, int from,
-    const struct act4 *act, int n, int acts)
+    const struct act4 *act, int n)
 {
     const uint8_t *wa = p->q[b][0][from], *wb = p->q[b][1][from];
     size_t at = 32 * b + 4 * (size_t)from;
-    __m256i zero = _mm256_setzero_si256();
 
-    c->a0 = c->b0 = c->a1 = c->b1 = zero;
-    c->a2 = c->b2 = c->a3 = c->b3 = zero;
+    clear(c);
     UNROLL
     for (int s = 0; s < n; s++) {
         __m256i a = load_bytes(wa + 32 * s), d = load_bytes(wb + 32 * s);
@@ -86,8 +62,6 @@ multiply(struct sums *c, const struct panel *p, size_t b, int from,
 
         c->a0 = dot16(a, x, c->a0);
         c->b0 = dot16(d, x, c->b0);
-        if (acts == 1)
-            continue;
         x = spread4(act->q[1] + at + 4 * s);
         c->a1 = dot16(a, x, c->a1);
         c->b1 = dot16(d, x, c->b1);
@@ -97,47 +71,23 @@ multiply(struct sums *c, const struct panel *p, size_t b, int from,
         x = spread4(act->q[3] + at + 4 * s);
         c->a3 = dot16(a, x, c->a3);
         c->b3 = dot16(d, x, c->b3);
+        hold(c);
     }
 }
 
 /* sum += pairs of c times the scales sa and sb. */
 INLINE void
-widen_all(struct sums *sum, const struct sums *c, __m256i sa, __m256i sb,
-    int acts)
+widen_all(struct sums *sum, const struct sums *c, __m256i sa, __m256i sb)
 {
     sum->a0 = widen(c->a0, sa, sum->a0);
     sum->b0 = widen(c->b0, sb, sum->b0);
-    if (acts == 1)
-        return;
     sum->a1 = widen(c->a1, sa, sum->a1);
     sum->b1 = widen(c->b1, sb, sum->b1);
     sum->a2 = widen(c->a2, sa, sum->a2);
     sum->b2 = widen(c->b2, sb, sum->b2);
     sum->a3 = widen(c->a3, sa, sum->a3);
     sum->b3 = widen(c->b3, sb, sum->b3);
-}
-
-INLINE void
-clear(struct sums *s)
-{
-    s->a0 = s->b0 = s->a1 = s->b1 = _mm256_setzero_si256();
-    s->a2 = s->b2 = s->a3 = s->b3 = _mm256_setzero_si256();
-}
-
-/* f = fma((float)sum, w * a, f) */
-INLINE void
-accumulate(float *f, __m256i sum, const float *w, __m256 a)
-{
-    __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(w), a);
-
-    _mm256_storeu_ps(f, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale,
-        _mm256_loadu_ps(f)));
-}
-
-INLINE __m256
-spread_float(const uint8_t *p)
-{
-    return _mm256_castsi256_ps(spread4(p));
+    hold(sum);
 }
 
 /* f += m * s, m of eight rows */
@@ -155,8 +105,6 @@ finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
 {
     __m256 d = spread_float(act->d[i] + 4 * b);
 
-    if (t.split)
-        va = _mm256_add_epi32(va, vb);
     if (t.off != 0) {
         __m256i off = _mm256_mullo_epi32(spread4(act->s[i] + 4 * b),
             _mm256_set1_epi32(-t.off));
@@ -165,8 +113,7 @@ finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
     }
     f += TILE * i;
     accumulate(f, va, p->d[b][0], d);
-    if (!t.split)
-        accumulate(f + 8, vb, p->d[b][1], d);
+    accumulate(f + 8, vb, p->d[b][1], d);
     if (t.mins) {
         __m256 s = spread_float(act->s[i] + 4 * b);
 
@@ -175,30 +122,24 @@ finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
     }
 }
 
-/*
- * Types of 32: `blocks` blocks of a panel into f[a][16]. For a split type only
- * eight rows, the planes being joined as 16 high + low.
- */
+/* Types of 32: `blocks` blocks of a panel into f[a][16]. */
 INLINE void
 blocks_32(float *f, const struct panel *p, const struct act4 *act,
-    size_t blocks, const struct shape t, int acts)
+    size_t blocks, const struct shape t)
 {
     const __m256i one = _mm256_set1_epi16(1);
-    const __m256i first = t.split ? _mm256_set1_epi16(16) : one;
 
     for (size_t b = 0; b < blocks; b++) {
         struct sums c, sum;
 
         clear(&sum);
-        multiply(&c, p, b, 0, act, t.steps, acts);
-        widen_all(&sum, &c, first, one, acts);
+        multiply(&c, p, b, 0, act, t.steps);
+        widen_all(&sum, &c, one, one);
         if (t.steps == 4) {
-            multiply(&c, p, b, 4, act, 4, acts);
-            widen_all(&sum, &c, first, one, acts);
+            multiply(&c, p, b, 4, act, 4);
+            widen_all(&sum, &c, one, one);
         }
         finish_32(f, p, act, b, 0, sum.a0, sum.b0, t);
-        if (acts == 1)
-            continue;
         finish_32(f, p, act, b, 1, sum.a1, sum.b1, t);
         finish_32(f, p, act, b, 2, sum.a2, sum.b2, t);
         finish_32(f, p, act, b, 3, sum.a3, sum.b3, t);
@@ -238,83 +179,65 @@ INLINE void
 finish_256(float *f, const struct panel *p, const struct act4 *act, int i,
     __m256i va, __m256i vb, const struct shape t)
 {
-    if (t.split) {
-        finish_group(f, p, act, i, 0, _mm256_add_epi32(va, vb), t);
-    } else {
-        finish_group(f, p, act, i, 0, va, t);
-        finish_group(f, p, act, i, 1, vb, t);
-    }
+    finish_group(f, p, act, i, 0, va, t);
+    finish_group(f, p, act, i, 1, vb, t);
 }
 
 /* Steps [from, from + 4) of sub-block b, which share scales. */
 INLINE void
 half_block(struct sums *sum, const struct panel *p, size_t b, int from,
-    const struct act4 *act, int steps, int acts)
+    const struct act4 *act, int steps)
 {
     __m256i sa = load_bytes(p->sc[b][from / 4][0]);
     __m256i sb = load_bytes(p->sc[b][from / 4][1]);
     struct sums c;
 
-    multiply(&c, p, b, from, act, steps, acts);
-    widen_all(sum, &c, sa, sb, acts);
+    multiply(&c, p, b, from, act, steps);
+    widen_all(sum, &c, sa, sb);
     if (steps == 2) {
-        multiply(&c, p, b, from + 2, act, 2, acts);
-        widen_all(sum, &c, sa, sb, acts);
+        multiply(&c, p, b, from + 2, act, 2);
+        widen_all(sum, &c, sa, sb);
     }
 }
 
 /* Types of 256: one block, likewise. */
 INLINE void
 block_256(float *f, const struct panel *p, const struct act4 *act,
-    const struct shape t, int acts)
+    const struct shape t)
 {
     struct sums sum;
 
     clear(&sum);
     for (size_t b = 0; b < 8; b++) {
-        half_block(&sum, p, b, 0, act, t.steps, acts);
+        half_block(&sum, p, b, 0, act, t.steps);
         if (t.steps < 8)
-            half_block(&sum, p, b, 4, act, t.steps, acts);
+            half_block(&sum, p, b, 4, act, t.steps);
     }
     finish_256(f, p, act, 0, sum.a0, sum.b0, t);
-    if (acts == 1)
-        return;
     finish_256(f, p, act, 1, sum.a1, sum.b1, t);
     finish_256(f, p, act, 2, sum.a2, sum.b2, t);
     finish_256(f, p, act, 3, sum.a3, sum.b3, t);
 }
 
-/* One chunk of columns for one or four activations. */
+/* One chunk of columns for four activations. */
 typedef void kernel_fn(float *f, const struct panel *p, const struct act4 *act,
     size_t blocks);
 
 #define KERNEL_32(name, ...) \
-    static void name##_x4(float *f, const struct panel *p, \
+    static void name(float *f, const struct panel *p, \
         const struct act4 *act, size_t blocks) \
     { \
-        blocks_32(f, p, act, blocks, (struct shape)__VA_ARGS__, 4); \
-    } \
-    static void name##_x1(float *f, const struct panel *p, \
-        const struct act4 *act, size_t blocks) \
-    { \
-        blocks_32(f, p, act, blocks, (struct shape)__VA_ARGS__, 1); \
+        blocks_32(f, p, act, blocks, (struct shape)__VA_ARGS__); \
     }
 
 #define KERNEL_256(name, ...) \
-    static void name##_x4(float *f, const struct panel *p, \
+    static void name(float *f, const struct panel *p, \
         const struct act4 *act, size_t blocks) \
     { \
         (void)blocks; \
-        block_256(f, p, act, (struct shape)__VA_ARGS__, 4); \
-    } \
-    static void name##_x1(float *f, const struct panel *p, \
-        const struct act4 *act, size_t blocks) \
-    { \
-        (void)blocks; \
-        block_256(f, p, act, (struct shape)__VA_ARGS__, 1); \
+        block_256(f, p, act, (struct shape)__VA_ARGS__); \
     }
 
-KERNEL_32(kernel_q8_0, { .steps = 8, .split = 1, .off = 128 })
 KERNEL_32(kernel_q4_0, { .steps = 8, .off = 8 })
 KERNEL_32(kernel_q4_1, { .steps = 8, .mins = 1 })
 KERNEL_32(kernel_q5_0, { .steps = 4, .off = 16 })
@@ -324,29 +247,21 @@ KERNEL_256(kernel_q3_k, { .steps = 4, .corr16 = 1 })
 KERNEL_256(kernel_q4_k, { .steps = 8, .mins = 1 })
 KERNEL_256(kernel_q5_k, { .steps = 4, .mins = 1 })
 KERNEL_256(kernel_q6_k, { .steps = 2, .corr16 = 1 })
-KERNEL_256(kernel_iq4_xs, { .steps = 8, .split = 1 })
 
-static const struct {
-    kernel_fn *x4, *x1;
-    int split, sums32; /* see struct shape; sums32: 256 with sums by 32 */
-} kernels[QT_COUNT] = {
-    [QT_Q8_0] = { kernel_q8_0_x4, kernel_q8_0_x1, 1, 0 },
-    [QT_Q4_0] = { kernel_q4_0_x4, kernel_q4_0_x1, 0, 0 },
-    [QT_Q4_1] = { kernel_q4_1_x4, kernel_q4_1_x1, 0, 0 },
-    [QT_Q5_0] = { kernel_q5_0_x4, kernel_q5_0_x1, 0, 0 },
-    [QT_Q5_1] = { kernel_q5_1_x4, kernel_q5_1_x1, 0, 0 },
-    [QT_Q2_K] = { kernel_q2_k_x4, kernel_q2_k_x1, 0, 0 },
-    [QT_Q3_K] = { kernel_q3_k_x4, kernel_q3_k_x1, 0, 0 },
-    [QT_Q4_K] = { kernel_q4_k_x4, kernel_q4_k_x1, 0, 1 },
-    [QT_Q5_K] = { kernel_q5_k_x4, kernel_q5_k_x1, 0, 1 },
-    [QT_Q6_K] = { kernel_q6_k_x4, kernel_q6_k_x1, 0, 0 },
-    [QT_IQ4_NL] = { kernel_q8_0_x4, kernel_q8_0_x1, 1, 0 },
-    [QT_IQ4_XS] = { kernel_iq4_xs_x4, kernel_iq4_xs_x1, 1, 1 },
+static kernel_fn *const kernels[QT_COUNT] = {
+    [QT_Q4_0] = kernel_q4_0,
+    [QT_Q4_1] = kernel_q4_1,
+    [QT_Q5_0] = kernel_q5_0,
+    [QT_Q5_1] = kernel_q5_1,
+    [QT_Q2_K] = kernel_q2_k,
+    [QT_Q3_K] = kernel_q3_k,
+    [QT_Q4_K] = kernel_q4_k,
+    [QT_Q5_K] = kernel_q5_k,
+    [QT_Q6_K] = kernel_q6_k,
 };
 
-/* Where four activations from `first` on stand; behind the last, the last. */
-static void
-locate(struct act4 *v, enum qtype t, const uint8_t *act, size_t first,
+void
+act4_locate(struct act4 *v, enum qtype t, const uint8_t *act, size_t first,
     size_t n, size_t cols, size_t chunk)
 {
     int big = qtype_info(t)->block == 256;
@@ -355,7 +270,7 @@ locate(struct act4 *v, enum qtype t, const uint8_t *act, size_t first,
     size_t sums = big ? act_off_sum(cols, 256) + 32 * chunk
                       : act_off_sum(cols, 32) + 4 * at;
 
-    if (kernels[t].sums32)
+    if (t == QT_Q4_K || t == QT_Q5_K)
         sums = act_off_sum32(cols) + 16 * chunk;
     for (size_t k = 0; k < 4; k++) {
         size_t i = first + k < n ? first + k : n - 1;
@@ -367,29 +282,23 @@ locate(struct act4 *v, enum qtype t, const uint8_t *act, size_t first,
     }
 }
 
-/* f[a][r] for a tile of rows w[0..15] and n <= ACTS activations. */
-static void
-tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
-    const uint8_t *act, size_t n)
+void
+tile_narrow_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
+    size_t cols, const uint8_t *act, size_t n)
 {
     struct panel p;
 
-    memset(f, 0, (n + 3) / 4 * 4 * TILE * sizeof *f);
     for (size_t chunk = 0; chunk * 256 < cols; chunk++) {
         size_t left = cols - 256 * chunk;
         size_t blocks = left < 256 ? left / 32 : 8;
 
         panel_avx2[t](&p, w, 0, chunk, blocks);
-        if (!kernels[t].split)
-            panel_avx2[t](&p, w + 8, 1, chunk, blocks);
+        panel_avx2[t](&p, w + 8, 1, chunk, blocks);
         for (size_t a = 0; a < n; a += 4) {
             struct act4 v;
 
-            locate(&v, t, act, a, n, cols, chunk);
-            if (n - a == 1)
-                kernels[t].x1(f + TILE * a, &p, &v, blocks);
-            else
-                kernels[t].x4(f + TILE * a, &p, &v, blocks);
+            act4_locate(&v, t, act, a, n, cols, chunk);
+            kernels[t](f + TILE * a, &p, &v, blocks);
         }
     }
 }
@@ -400,20 +309,23 @@ packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
 {
     size_t wb = qtype_row_bytes(t, cols);
     size_t ab = act_row_bytes(qtype_info(t)->act, cols);
-    size_t rows = kernels[t].split ? 8 : 16;
     float f[ACTS * TILE];
 
     for (size_t a0 = 0; a0 < n_act; a0 += ACTS) {
         size_t n = n_act - a0 < ACTS ? n_act - a0 : ACTS;
 
-        for (size_t r = row0; r < row1; r += rows) {
-            size_t m = row1 - r < rows ? row1 - r : rows;
+        for (size_t r = row0; r < row1; r += TILE) {
+            size_t m = row1 - r < TILE ? row1 - r : TILE;
             const uint8_t *wr[TILE];
 
             /* rows that are not there: the last one again, thrown away */
             for (size_t i = 0; i < TILE; i++)
                 wr[i] = w + (r + (i < m ? i : m - 1)) * wb;
-            tile(f, wr, t, cols, act + a0 * ab, n);
+            memset(f, 0, (n + 3) / 4 * 4 * TILE * sizeof *f);
+            if (kernels[t])
+                tile_narrow_avx2(f, wr, t, cols, act + a0 * ab, n);
+            else
+                tile_wide_avx2(f, wr, t, cols, act + a0 * ab, n);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }

@@ -6,8 +6,7 @@
  *
  *   q[b][g][s][4 r + k] = code of row r (of group g), column 32 b + 4 s + k
  *
- * Codes are unsigned. Types whose codes need 8 bits are split in two planes of
- * one group of rows: g = 0 holds the high four bits, g = 1 the low four.
+ * Codes are unsigned, of at most six bits.
  */
 #ifndef QUERN_KERNELS_PANEL_H
 #define QUERN_KERNELS_PANEL_H
@@ -27,7 +26,8 @@ struct panel {
 
 /*
  * Opens columns [256 chunk, 256 chunk + 32 blocks) of the eight rows w[0..7]
- * into group g (both planes for split types). blocks is 8 for types of 256.
+ * into group g. blocks is 8 for types of 256. Types with codes of eight bits have
+ * none.
  */
 typedef void panel_fn(struct panel *p, const uint8_t *const w[8], size_t g,
     size_t chunk, size_t blocks);

@@ -45,34 +45,12 @@ put_codes(struct panel *p, size_t b, size_t g, const __m256i rows[8])
         store_bytes(p->q[b][g][s], t[s]);
 }
 
-/* The same for codes of 8 bits: two planes of four. */
-static inline void
-put_split(struct panel *p, size_t b, const __m256i rows[8])
-{
-    __m256i t[8];
-
-    transpose8(rows, t);
-    for (int s = 0; s < 8; s++) {
-        store_bytes(p->q[b][0][s], bits_at(t[s], 4, 15));
-        store_bytes(p->q[b][1][s], low_bits(t[s], 15));
-    }
-}
-
 /* 16 bytes of nibbles to 32 codes: low nibbles first. */
 static inline __m256i
 nibbles(const uint8_t *qs)
 {
     __m128i v = load_half(qs);
     return low_bits(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), 15);
-}
-
-/* iq4_values + 128 */
-static inline __m256i
-iq4_lookup(__m256i q)
-{
-    const __m256i t = _mm256_broadcastsi128_si256(_mm_xor_si128(
-        load_half(iq4_values), _mm_set1_epi8((char)0x80)));
-    return _mm256_shuffle_epi8(t, q);
 }
 
 /* 16 where the bit of a column is set, from 32 bits. */
@@ -171,41 +149,6 @@ open_q5_1(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     size_t blocks)
 {
     open_q5(p, w, g, chunk, blocks, 24, Q5_1_QH, 1);
-}
-
-static void
-open_q8_0(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
-    size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *x[8];
-        __m256i rows[8];
-
-        for (int r = 0; r < 8; r++) {
-            x[r] = w[r] + (8 * chunk + b) * 34;
-            rows[r] = _mm256_xor_si256(load_bytes(x[r] + Q8_0_QS),
-                _mm256_set1_epi8((char)0x80));
-        }
-        put_split(p, b, rows);
-        put_scale(p->d[b][g], x, Q8_0_D);
-    }
-}
-
-static void
-open_iq4_nl(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
-    size_t blocks)
-{
-    for (size_t b = 0; b < blocks; b++) {
-        const uint8_t *x[8];
-        __m256i rows[8];
-
-        for (int r = 0; r < 8; r++) {
-            x[r] = w[r] + (8 * chunk + b) * 18;
-            rows[r] = iq4_lookup(nibbles(x[r] + IQ4_NL_QS));
-        }
-        put_split(p, b, rows);
-        put_scale(p->d[b][g], x, IQ4_NL_D);
-    }
 }
 
 /* ---- types of 256 ---- */
@@ -417,40 +360,7 @@ open_q3_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     }
 }
 
-static void
-open_iq4_xs(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
-    size_t blocks)
-{
-    const uint8_t *x[8];
-    __m256i sc[8];
-
-    (void)blocks;
-    blocks_at(x, w, 136 * chunk);
-    __m256i high = eight_u32(x, IQ4_XS_D), low = eight_u32(x, IQ4_XS_SL);
-    for (int j = 0; j < 8; j++) {
-        __m256i v = _mm256_or_si256(field(low, 4 * j, 15),
-            high_bits(high, 16 + 2 * j));
-        sc[j] = _mm256_sub_epi32(v, _mm256_set1_epi32(32));
-        put_scale32(p, (size_t)j, 0, _mm256_slli_epi32(sc[j], 4));
-        put_scale32(p, (size_t)j, 1, sc[j]);
-    }
-    for (int j = 0; j < 4; j++)
-        put_pair(p->corr[j][g], _mm256_slli_epi32(
-            _mm256_sub_epi32(_mm256_setzero_si256(), sc[2 * j]), 7),
-            _mm256_slli_epi32(
-                _mm256_sub_epi32(_mm256_setzero_si256(), sc[2 * j + 1]), 7));
-    _mm256_storeu_ps(p->d[0][g], eight_f16(x, IQ4_XS_D));
-    for (size_t j = 0; j < 8; j++) {
-        __m256i rows[8];
-
-        for (int r = 0; r < 8; r++)
-            rows[r] = iq4_lookup(nibbles(x[r] + IQ4_XS_QS + 16 * j));
-        put_split(p, j, rows);
-    }
-}
-
 panel_fn *const panel_avx2[QT_COUNT] = {
-    [QT_Q8_0] = open_q8_0,
     [QT_Q4_0] = open_q4_0,
     [QT_Q4_1] = open_q4_1,
     [QT_Q5_0] = open_q5_0,
@@ -460,8 +370,6 @@ panel_fn *const panel_avx2[QT_COUNT] = {
     [QT_Q4_K] = open_q4_k,
     [QT_Q5_K] = open_q5_k,
     [QT_Q6_K] = open_q6_k,
-    [QT_IQ4_NL] = open_iq4_nl,
-    [QT_IQ4_XS] = open_iq4_xs,
 };
 
 #endif

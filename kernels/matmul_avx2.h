@@ -1,0 +1,84 @@
+/*
+ * matmul_avx2.h - what the AVX2 products share (private)
+ */
+#ifndef QUERN_KERNELS_MATMUL_AVX2_H
+#define QUERN_KERNELS_MATMUL_AVX2_H
+
+#if defined(__AVX2__)
+
+#include "kernels/avx2.h"
+
+enum {
+    ACTS = 128, /* activations of a tile */
+    TILE = 16   /* rows of a tile: two groups of eight */
+};
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Sums stay in registers only if the loop over steps is unrolled. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* What a kernel needs to know of four activations at one chunk of columns. */
+struct act4 {
+    const int8_t *q[4];
+    const uint8_t *d[4]; /* floats, of the first block of the chunk */
+    const uint8_t *s[4]; /* sums, likewise */
+};
+
+/* One register for each activation (number) and group of rows (letter). */
+struct sums {
+    __m256i a0, b0, a1, b1, a2, b2, a3, b3;
+};
+
+INLINE void
+clear(struct sums *s)
+{
+    s->a0 = s->b0 = s->a1 = s->b1 = _mm256_setzero_si256();
+    s->a2 = s->b2 = s->a3 = s->b3 = _mm256_setzero_si256();
+}
+
+/*
+ * Says to the compiler that the sums may have changed. Without it gcc turns the
+ * chains of integer sums into trees, for which there are not enough registers.
+ */
+INLINE void
+hold(struct sums *s)
+{
+    __asm__("" : "+x"(s->a0), "+x"(s->b0), "+x"(s->a1), "+x"(s->b1),
+            "+x"(s->a2), "+x"(s->b2), "+x"(s->a3), "+x"(s->b3));
+}
+
+/* f = fma((float)sum, w * a, f), eight rows */
+INLINE void
+accumulate(float *f, __m256i sum, const float *w, __m256 a)
+{
+    __m256 scale = _mm256_mul_ps(_mm256_loadu_ps(w), a);
+
+    _mm256_storeu_ps(f, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale,
+        _mm256_loadu_ps(f)));
+}
+
+INLINE __m256
+spread_float(const uint8_t *p)
+{
+    return _mm256_castsi256_ps(spread4(p));
+}
+
+/*
+ * f[a][r] for columns of all chunks of a tile of sixteen rows and n <= ACTS
+ * activations; f has room for n rounded up to four.
+ */
+void tile_narrow_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
+    size_t cols, const uint8_t *act, size_t n);
+void tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
+    size_t cols, const uint8_t *act, size_t n);
+/* Four activations from `first` on at a chunk; behind the last, the last. */
+void act4_locate(struct act4 *v, enum qtype t, const uint8_t *act,
+    size_t first, size_t n, size_t cols, size_t chunk);
+
+#endif
+#endif
