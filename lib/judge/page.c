@@ -119,6 +119,8 @@ chip(struct str *s, const char *verdict)
 static void
 figure(struct str *s, double v, int digits, bool sign)
 {
+    if (fabs(v) < 0.5 * pow(10.0, -digits))
+        v = 0.0; /* no minus before a zero */
     if (!isfinite(v))
         str_add(s, "<td class=n>&ndash;</td>");
     else if (sign)
@@ -223,6 +225,8 @@ suite_row(struct str *s, const char *name, const json_t *row, bool is_first)
     wrap(s, "<td>", text_of(row, "suite"), "");
     if (text_of(row, "role")[0])
         wrap(s, " <span class=soft>", text_of(row, "role"), "</span>");
+    else if (json_object_get(row, "drop") == NULL)
+        wrap(s, " <span class=soft>", text_of(row, "metric"), "</span>");
     str_add(s, "</td>");
     if (json_object_get(row, "drop") != NULL) {
         figure(s, number(row, "n"), 0, false);

@@ -10,7 +10,7 @@
 
 enum {
     BATCH = 32,              /* answers written together */
-    BATCH_BYTES = 192 << 20, /* of keys and values of one batch */
+    BATCH_BYTES = 64 << 20,  /* of keys and values of one batch */
 };
 
 /* Token ids of one item. */
