@@ -214,10 +214,12 @@ check_waiver(struct policy *o, struct waiver *w, const struct policy_env *env,
             w->item->id, w->until);
     else if (!env->unsigned_ok &&
         !file_exists(policy_path(o, w->signature))) {
-        p->unsigned_n++;
+        size_t before = p->n;
+
         problem(p, w->at, "the waiver of %s is not signed: no %s; its owner "
             "runs 'quern waive -k KEY -C %s'", w->item->id, w->signature,
             env->build);
+        p->unsigned_n += p->n - before;
     }
 }
 

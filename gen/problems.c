@@ -15,13 +15,27 @@ static void
 add(struct problems *p, unsigned line, unsigned column, const char *fmt,
     va_list ap)
 {
+    struct err e = { 0 };
     char text[1800];
+    size_t at = p->n;
 
     if (p->n == PROBLEMS_MAX)
         return;
     vsnprintf(text, sizeof text, fmt, ap);
-    err_set(&p->v[p->n++], ERR_WORK, "%s:%u:%u: %s", p->file, line, column,
-        text);
+    err_set(&e, ERR_WORK, "%s:%u:%u: %s", p->file, line, column, text);
+    while (at > 0 && (p->place[at - 1][0] > line ||
+        (p->place[at - 1][0] == line && p->place[at - 1][1] > column)))
+        at--;
+    /* what an alias repeats is wrong once */
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->v[i].text, e.text) == 0)
+            return;
+    memmove(&p->v[at + 1], &p->v[at], (p->n - at) * sizeof *p->v);
+    memmove(&p->place[at + 1], &p->place[at], (p->n - at) * sizeof *p->place);
+    p->v[at] = e;
+    p->place[at][0] = line;
+    p->place[at][1] = column;
+    p->n++;
 }
 
 void

@@ -16,7 +16,8 @@ enum { PROBLEMS_MAX = 20 };
 
 struct problems {
     const char *file; /* the policy; borrowed */
-    struct err v[PROBLEMS_MAX];
+    struct err v[PROBLEMS_MAX];      /* by line and column */
+    unsigned place[PROBLEMS_MAX][2]; /* line, column */
     size_t n;         /* kept; more are dropped */
     size_t unsigned_n; /* of these, waivers that only lack a signature */
 };
