@@ -15,7 +15,7 @@ def pages():
         folder = os.path.dirname(source)
         base = os.path.basename(source)[:-2]
         found[name] = os.path.join(
-            folder, ("quern-gen" if base == "main" else base) + ".1")
+            folder, ("gen" if base == "main" else base) + ".1")
     return found
 
 
