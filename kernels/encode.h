@@ -21,9 +21,9 @@
  *          Types that llama.cpp encodes without looking at importance (F32,
  *          F16, BF16, Q8_0) ignore it here too.
  * Returns  rows * cols, or the index of the first weight that cannot be stored:
- *          NaN, infinite, or larger in magnitude than 65504, the largest float16
- *          (for BF16 its own largest; F32 has no such limit). dst is then
- *          unspecified.
+ *          NaN, infinite, or larger in magnitude than 65504, the largest
+ *          float16 (for BF16 its own largest; F32 has no such limit). dst is
+ *          then unspecified.
  * Source   quantization as in ggml-quants; see the comment in each encode_*.c.
  * Twins    vector versions return the same bytes: tests/kernels/encode.c
  */

@@ -9,9 +9,9 @@
 
 /*
  * Every call to OpenBLAS is for one tile of at most TILE_X rows of x and
- * GEMM_TILE rows of w, beginning at multiples of these. Its Haswell kernels work
- * on 12 x 8 outputs and sum the last rows of a call in another order (seen in
- * 0.3.21), so the bits of an output hang on the size of the call it is in.
+ * GEMM_TILE rows of w, beginning at multiples of these. Its Haswell kernels
+ * work on 12 x 8 outputs and sum the last rows of a call in another order (seen
+ * in 0.3.21), so the bits of an output hang on the size of the call it is in.
  */
 enum { TILE_X = 240 };
 

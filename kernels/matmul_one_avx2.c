@@ -180,7 +180,7 @@ spread16(__m256i v, int j)
         _mm256_set1_epi16((short)((2 * j + 1) << 8 | 2 * j)));
 }
 
-/* Signed byte 2 j in the low half, byte 2 j + 1 in the high half, as 16 bits. */
+/* Signed byte 2j in the low half, byte 2j + 1 in the high half, as 16 bits. */
 INLINE __m256i
 spread_two(__m128i v, int j)
 {

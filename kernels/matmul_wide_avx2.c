@@ -4,8 +4,8 @@
  *
  * maddubs would overflow with such codes, so weights are opened to 16 bits (for
  * IQ4_XS times their scale, which fits) and activations too, and madd sums
- * pairs straight into 32 bits. Otherwise as in matmul_avx2.c: sixteen rows, four
- * activations, one lane for each output.
+ * pairs straight into 32 bits. Otherwise as in matmul_avx2.c: sixteen rows,
+ * four activations, one lane for each output.
  */
 #include "kernels/matmul.h"
 

@@ -18,7 +18,7 @@
 
 struct panel {
     uint8_t q[8][2][8][32];
-    int16_t sc[8][2][2][16]; /* [b][columns 0-15, 16-31][g], row r at 2r, 2r+1 */
+    int16_t sc[8][2][2][16]; /* [b][half of 32][g], row r at 2r and 2r + 1 */
     int16_t corr[8][2][16];  /* [pair of sums][g], row r: two factors */
     float d[8][2][8];        /* [b, or 0 for types of 256][g][row] */
     float m[8][2][8];        /* added minimum: m of Q4_1, Q5_1; -dmin of K */
@@ -26,8 +26,8 @@ struct panel {
 
 /*
  * Opens columns [256 chunk, 256 chunk + 32 blocks) of the eight rows w[0..7]
- * into group g. blocks is 8 for types of 256. Types with codes of eight bits have
- * none.
+ * into group g. blocks is 8 for types of 256. Types with codes of eight bits
+ * have none.
  */
 typedef void panel_fn(struct panel *p, const uint8_t *const w[8], size_t g,
     size_t chunk, size_t blocks);

@@ -58,7 +58,8 @@ qtype_row_bytes(enum qtype t, size_t cols)
 {
     const struct qtype_info *q = qtype_info(t);
 
-    if (cols == 0 || cols % q->block != 0 || cols / q->block > SIZE_MAX / q->bytes)
+    if (cols == 0 || cols % q->block != 0 ||
+        cols / q->block > SIZE_MAX / q->bytes)
         return 0;
     return cols / q->block * q->bytes;
 }

@@ -3,7 +3,8 @@
  *
  * One block to a lane: each lane does what the portable function does, in the
  * same order, so the numbers agree to the last bit. x and w are [n] registers,
- * register i holding element i of the eight blocks. Codes go to q[lane * n + i].
+ * register i holding element i of the eight blocks. Codes go to
+ * q[lane * n + i].
  */
 #ifndef QUERN_KERNELS_SEARCH_AVX2_H
 #define QUERN_KERNELS_SEARCH_AVX2_H

@@ -43,7 +43,7 @@ void rmsnorm_f32(float *y, const float *x, const float *w, size_t n, float eps);
 void softmax_f32(float *x, size_t n);
 /*
  * log(x) of a normal x > 0; error below 2 ulp where |log x| > 0.1, absolute
- * error below 2^-54 nearer to 1. Our own, as libm's bits depend on the processor.
+ * error below 2^-54 nearer to 1. Our own: libm's bits depend on the processor.
  */
 double log_f64(double x);
 /*

@@ -27,7 +27,7 @@ dot_avx2(const float *a, const float *b, size_t n)
         size_t m = n - i, k = m > 8 ? m - 8 : 0;
 
         lo = _mm256_fmadd_ps(load_some(a + i, m), load_some(b + i, m), lo);
-        /* an empty upper half still adds its zeros, as the portable code does */
+        /* an empty upper half still adds its zeros, as in the portable code */
         if (k > 0)
             hi = _mm256_fmadd_ps(load_some(a + i + 8, k),
                 load_some(b + i + 8, k), hi);

@@ -2,12 +2,13 @@
 """ggml_encode.py - compare our encoder vectors with llama.cpp's own encoders
 
   ggml_encode.py LIBGGML_BASE           check tests/kernels/encode_vectors.h
-  ggml_encode.py LIBGGML_BASE --write   make that file anew
+                                        and act_vectors.h
+  ggml_encode.py LIBGGML_BASE --write   make these files anew
 
 LIBGGML_BASE is the path of libggml-base.so, for instance from the npm package
 @node-llama-cpp/linux-x64. Without an argument, GGML_BASE names it; without that
-the check is skipped. tests/kernels/encode.c holds our encoders to the vectors,
-so together the two say: our bytes are llama.cpp's bytes.
+the check is skipped. tests/kernels/encode.c and act.c hold our encoders to the
+vectors, so together they say: our bytes are llama.cpp's bytes.
 """
 import ctypes
 import os
@@ -17,6 +18,9 @@ import sys
 
 ROWS, COLS = 8, 1024
 VECTORS = "tests/kernels/encode_vectors.h"
+ACT_VECTORS = "tests/kernels/act_vectors.h"
+# name, values and bytes of a block, where the codes begin
+ACTS = [("q8_0", 32, 34, 2), ("q8_1", 32, 36, 4), ("q8_K", 256, 292, 4)]
 # name, ggml number, weights and bytes of a block
 TYPES = [
     ("F16", 1, 1, 2), ("BF16", 30, 1, 2), ("Q8_0", 8, 32, 34),
@@ -115,18 +119,52 @@ def digests(path):
     return out
 
 
+def half(b):
+    return struct.unpack("<e", b)[0]
+
+
+def act_digest(lib, name, block, size, at):
+    """Codes of all rows; then scales (and for Q8_1 sums) as float32."""
+    w = (ctypes.c_float * (ROWS * COLS))(*weights(1))
+    n = ROWS * COLS // block
+    dst = ctypes.create_string_buffer(n * size)
+    f = getattr(lib, "quantize_row_%s_ref" % name)
+    f.restype = None
+    f.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    f(w, dst, ROWS * COLS)
+    blocks = [dst.raw[i * size:(i + 1) * size] for i in range(n)]
+    data = b"".join(b[at:at + block] for b in blocks)
+    for b in blocks:
+        if name == "q8_K":
+            data += b[:4]
+        else:
+            data += struct.pack("<f", half(b[:2]))
+    for b in blocks:
+        if name == "q8_1":
+            data += struct.pack("<f", half(b[2:4]))
+    return fnv1a(data)
+
+
+def act_digests(path):
+    lib = ctypes.CDLL(path)
+    return [(a[0].upper(), act_digest(lib, *a)) for a in ACTS]
+
+
 def main():
     args = [a for a in sys.argv[1:] if a != "--write"]
     path = args[0] if args else os.environ.get("GGML_BASE")
     if not path:
         print("1..0 # SKIP set GGML_BASE to the path of libggml-base.so")
         return 0
-    found = digests(path)
+    found, acts = digests(path), act_digests(path)
     if "--write" in sys.argv:
         with open(VECTORS, "w") as f:
             for name, plain, weighted in found:
                 f.write('{ "%s", 0x%016xu, 0x%016xu },\n'
                         % (name, plain, weighted))
+        with open(ACT_VECTORS, "w") as f:
+            for name, digest in acts:
+                f.write("{ ACT_%s, 0x%016xu },\n" % (name, digest))
         return 0
     with open(VECTORS) as f:
         kept = {m[0]: (int(m[1], 16), int(m[2], 16)) for m in re.findall(
@@ -137,7 +175,15 @@ def main():
         bad += not ok
         print("%sok %d - llama.cpp encodes %s as our vectors say"
               % ("" if ok else "not ", i + 1, name))
-    print("1..%d" % len(found))
+    with open(ACT_VECTORS) as f:
+        kept = {m[0]: int(m[1], 16)
+                for m in re.findall(r"ACT_(\w+), (0x\w+)u", f.read())}
+    for i, (name, digest) in enumerate(acts):
+        ok = kept.get(name) == digest
+        bad += not ok
+        print("%sok %d - llama.cpp encodes activations as %s as ours"
+              % ("" if ok else "not ", len(found) + i + 1, name))
+    print("1..%d" % (len(found) + len(acts)))
     return 1 if bad else 0
 
 

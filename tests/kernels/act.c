@@ -68,6 +68,39 @@ same_on_every_isa(void **state)
     assert_int_equal(cpu_force(was), 0);
 }
 
+/*
+ * Codes, scales and scaled sums are those of ggml's reference quantizers.
+ * Digests made by tests/interop/ggml_encode.py from libggml-base.so of npm package
+ * @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0).
+ */
+static void
+same_as_ggml(void **state)
+{
+    static const struct {
+        enum act_type t;
+        uint64_t digest;
+    } vectors[] = {
+#include "tests/kernels/act_vectors.h"
+    };
+
+    (void)state;
+    lcg_weights(x, ROWS, COLS, 1);
+    for (size_t k = 0; k < sizeof vectors / sizeof *vectors; k++) {
+        enum act_type t = vectors[k].t;
+        size_t bytes = act_row_bytes(t, COLS);
+        size_t scales = t == ACT_Q8_K ? COLS / 256 * 4 : COLS / 32 * 4, n = 0;
+
+        act_encode(t, a, x, ROWS, COLS);
+        for (size_t r = 0; r < ROWS; r++, n += COLS)
+            memcpy(b + n, a + r * bytes, COLS);
+        for (size_t r = 0; r < ROWS; r++, n += scales)
+            memcpy(b + n, a + r * bytes + act_off_d(COLS), scales);
+        for (size_t r = 0; r < ROWS && t == ACT_Q8_1; r++, n += scales)
+            memcpy(b + n, a + r * bytes + act_off_sum(COLS, 32), scales);
+        assert_true(fnv1a(b, n) == vectors[k].digest);
+    }
+}
+
 /* The largest value has code 127 or -127, halves go away from zero in Q8_0. */
 static void
 codes_of_known_values(void **state)
@@ -139,6 +172,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(row_sizes),
         cmocka_unit_test(same_on_every_isa),
+        cmocka_unit_test(same_as_ggml),
         cmocka_unit_test(codes_of_known_values),
         cmocka_unit_test(odd_values_are_survived),
     };

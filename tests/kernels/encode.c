@@ -2,8 +2,8 @@
  * Encoders against llama.cpp and against themselves
  *
  * The digests below are of the bytes that ggml_quantize_chunk makes of the same
- * seeded inputs (lcg.h): libggml-base.so of npm package @node-llama-cpp/linux-x64
- * 3.22.1, which is llama.cpp v0.5.0 built for plain x86-64. Made and checked by
+ * seeded inputs (lcg.h): libggml-base.so of npm package
+ * @node-llama-cpp/linux-x64 3.22.1, which is llama.cpp v0.5.0 built for plain x86-64. Made and checked by
  * tests/interop/ggml_encode.py.
  */
 #include "kernels/encode.h"
@@ -174,7 +174,8 @@ refuses_what_cannot_be_stored(void **state)
         memset(x, 0, sizeof x);
         x[5] = 65504.0f;
         x[6] = -65504.0f;
-        assert_int_equal(qtype_encode((enum qtype)t, out, x, 3, 256, NULL), 768);
+        assert_int_equal(qtype_encode((enum qtype)t, out, x, 3, 256, NULL),
+            768);
         qtype_decode((enum qtype)t, back, out, 768);
         for (size_t i = 0; i < 768; i++)
             assert_true(fabsf(back[i]) <= 1e5f);

@@ -92,7 +92,7 @@ same_on_every_isa(void **state)
     assert_int_equal(cpu_force(was), 0);
 }
 
-/* Attention helpers give the bits of the portable code, masked ends included. */
+/* Attention helpers give the portable code's bits, masked ends included. */
 static void
 attention_on_every_isa(void **state)
 {
@@ -170,7 +170,8 @@ log_is_accurate(void **state)
     (void)state;
     for (int i = 0; i < 200000; i++) {
         double x = ldexp(1.0 + (double)lcg_next(&s) * 0x1p-24 +
-                (double)lcg_next(&s) * 0x1p-48, (int)(lcg_next(&s) % 600) - 300);
+                (double)lcg_next(&s) * 0x1p-48,
+            (int)(lcg_next(&s) % 600) - 300);
         double want = log(x), got = log_f64(x);
         double near1 = 1.0 + (double)lcg_bell(&s) * 0.01;
 

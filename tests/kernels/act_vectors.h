@@ -1,0 +1,3 @@
+{ ACT_Q8_0, 0x920ca963ba124349u },
+{ ACT_Q8_1, 0x44348673c101bf3cu },
+{ ACT_Q8_K, 0xb50927f7bf211bcbu },
