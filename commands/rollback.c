@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lib/base/err.h"
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/record/key.h"
 #include "lib/record/release.h"
@@ -211,50 +211,42 @@ done:
     return e->code;
 }
 
-static int
-usage_error(void)
-{
-    fputs(usage, stderr);
-    return ERR_USAGE;
-}
-
 int
 main(int argc, char **argv)
 {
     struct opts o = { .dir = "build", .prefix = "refs/heads/quern",
         .number = -1 };
+    struct option_scan scan = { .prog = "quern-rollback", .usage = usage,
+        .known = ":hC:r:k:s:p:n:m:" };
     struct stage_lines lines = { 0 };
     struct err e = { 0 };
     char *signers = NULL;
     int c;
 
-    while ((c = getopt(argc, argv, "hC:r:k:s:p:n:m:")) != -1) {
+    while ((c = option_next(&scan, argc, argv)) != -1) {
         unsigned long long number;
 
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'C') {
+        if (c == 'C')
             o.dir = optarg;
-        } else if (c == 'r' && !o.repo) {
+        else if (c == 'r')
             o.repo = optarg;
-        } else if (c == 'k' && !o.key) {
+        else if (c == 'k')
             o.key = optarg;
-        } else if (c == 's' && !o.signers) {
+        else if (c == 's')
             o.signers = optarg;
-        } else if (c == 'p') {
+        else if (c == 'p')
             o.prefix = optarg;
-        } else if (c == 'n' && o.number < 0 &&
-            str_to_u64(optarg, INT32_MAX, &number)) {
-            o.number = (long long)number;
-        } else if (c == 'm' && !o.reason) {
+        else if (c == 'm')
             o.reason = optarg;
-        } else {
-            return usage_error();
-        }
+        else if (str_to_u64(optarg, INT32_MAX, &number))
+            o.number = (long long)number;
+        else
+            return option_wrong(&scan, "-n '%s': no release's number", optarg);
     }
+    if (scan.stop)
+        return scan.status;
     if (optind != argc)
-        return usage_error();
+        return option_wrong(&scan, "'%s': unexpected", argv[optind]);
     file_catch_signals();
     if (fill_from_stage(&o, &lines, &signers, &e) == 0)
         roll_back(&o, &e);

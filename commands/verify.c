@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/record/stage_lines.h"
 #include "lib/record/verify.h"
@@ -152,48 +152,42 @@ say_result(const struct verify *v)
     return v->found->unchecked ? ERR_UNCHECKED : 0;
 }
 
-static int
-usage_error(void)
+/* False: main returns scan->status. */
+static bool
+read_options(struct opts *o, struct option_scan *scan, int argc, char **argv)
 {
-    fputs(usage, stderr);
-    return ERR_USAGE;
-}
-
-/* 0, an exit status, or -1: help was printed. */
-static int
-read_options(struct opts *o, int argc, char **argv)
-{
+    unsigned long long number;
     int c;
 
-    while ((c = getopt(argc, argv, "hC:r:s:a:b:p:n:R")) != -1) {
-        unsigned long long number;
-
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return -1;
-        } else if (c == 'C' && !o->dir_given) {
+    while ((c = option_next(scan, argc, argv)) != -1) {
+        if (c == 'C') {
             o->dir = optarg;
             o->dir_given = true;
-        } else if (c == 'r' && !o->repo) {
+        } else if (c == 'r') {
             o->repo = optarg;
-        } else if (c == 's' && !o->signers) {
+        } else if (c == 's') {
             o->signers = optarg;
-        } else if (c == 'a' && !o->archive) {
+        } else if (c == 'a') {
             o->archive = optarg;
-        } else if (c == 'b' && !o->base) {
+        } else if (c == 'b') {
             o->base = optarg;
         } else if (c == 'p') {
             o->prefix = optarg;
-        } else if (c == 'n' && o->number < 0 &&
-            str_to_u64(optarg, INT32_MAX, &number)) {
-            o->number = (long long)number;
         } else if (c == 'R') {
             o->releases_only = true;
+        } else if (str_to_u64(optarg, INT32_MAX, &number)) {
+            o->number = (long long)number;
         } else {
-            return usage_error();
+            scan->status = option_wrong(scan, "-n '%s': no release's number",
+                optarg);
+            return false;
         }
     }
-    return optind == argc ? 0 : usage_error();
+    if (!scan->stop && optind != argc) {
+        scan->status = option_wrong(scan, "'%s': unexpected", argv[optind]);
+        return false;
+    }
+    return !scan->stop;
 }
 
 int
@@ -206,10 +200,12 @@ main(int argc, char **argv)
     struct stage_lines lines[2] = { 0 };
     struct err e = { 0 };
     char *signers = NULL;
-    int status = read_options(&o, argc, argv);
+    struct option_scan scan = { .prog = "quern-verify", .usage = usage,
+        .known = ":hC:r:s:a:b:p:n:R" };
+    int status;
 
-    if (status != 0)
-        return status < 0 ? 0 : status;
+    if (!read_options(&o, &scan, argc, argv))
+        return scan.status;
     fill_from_stages(&o, lines, &signers);
     v.store = o.archive;
     v.base = o.base;

@@ -414,13 +414,12 @@ walk_entry(const char *root, const git_tree_entry *entry, void *payload)
     if (git_tree_entry_type(entry) == GIT_OBJECT_TREE)
         return 0;
     path = mem_printf("%s%s", root, git_tree_entry_name(entry));
-    if (check_size(w->r, git_tree_entry_id(entry), path, w->e))
-        ;
-    else if (git_blob_lookup(&blob, w->r->repo, git_tree_entry_id(entry)) < 0)
+    if (check_size(w->r, git_tree_entry_id(entry), path, w->e) == 0 &&
+        git_blob_lookup(&blob, w->r->repo, git_tree_entry_id(entry)) < 0)
         git_err(w->e, w->r, path);
-    else
-        w->fn(w->ctx, path, (unsigned)git_tree_entry_filemode(entry),
-            git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob), w->e);
+    w->fn(w->ctx, path, (unsigned)git_tree_entry_filemode(entry),
+        blob ? git_blob_rawcontent(blob) : NULL,
+        blob ? (size_t)git_blob_rawsize(blob) : 0, w->e);
     git_blob_free(blob);
     free(path);
     return w->e->code ? -1 : 0;

@@ -98,7 +98,11 @@ int git_commit_read(struct git_repo *r, const char *oid, struct git_commit *c,
     struct err *e);
 void git_commit_release(struct git_commit *c);
 
-/* Calls `fn` for each file of the commit's tree, in path order. */
+/*
+ * Calls `fn` for each file of the commit's tree, in path order. A file that
+ * cannot be read comes with `data` NULL and the reason in `e`, which `fn` may
+ * clear to go on.
+ */
 int git_commit_walk(struct git_repo *r, const char *oid,
     int (*fn)(void *ctx, const char *path, unsigned mode, const void *data,
         size_t len, struct err *e),

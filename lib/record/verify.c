@@ -52,7 +52,12 @@ take_file(void *ctx, const char *path, unsigned mode, const void *data,
     struct checked *k = ctx;
     struct tree_file *f;
 
-    (void)e;
+    if (!data) {
+        finding_add(k->v->found, ERR_WORK, k->label, path, k->who, "%s",
+            e->text);
+        err_clear(e);
+        return 0;
+    }
     if (mode != 0100644)
         finding_add(k->v->found, ERR_WORK, k->label, path, k->who,
             "has mode %o; a release holds plain files only", mode);
@@ -474,8 +479,14 @@ verify_release(struct verify *v, const char *oid)
     who = verify_signer(v, &c, keyid, &unsigned_);
     if (who)
         k.who = who;
-    if (git_commit_walk(v->repo, oid, take_file, &k, &e) != 0)
-        finding_add(v->found, ERR_WORK, label, oid, k.who, "%s", e.text);
+    if (git_commit_walk(v->repo, oid, take_file, &k, &e) != 0) {
+        char *name = mem_printf("commit %.10s", oid);
+
+        /* half a tree would only give findings about the other half */
+        finding_add(v->found, ERR_WORK, label, name, k.who, "%s", e.text);
+        free(name);
+        goto done;
+    }
     if (k.n)
         qsort(k.files, k.n, sizeof *k.files, by_path);
     check_contents(&k, &c);

@@ -35,6 +35,14 @@ struct work {
     size_t n_uses;
 };
 
+static const char *
+str_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}
+
 static const struct stage_lines *
 lines_of(const struct work *w, const char *stage)
 {
@@ -95,6 +103,38 @@ add_stage(struct work *w, const char *name)
         finding_add(w->v->found, ERR_WORK, stage, path, "nobody", "%s", e.text);
     w->stages[w->n++] = stage;
     add_record(w, stage);
+    free(path);
+}
+
+/*
+ * What no record holds: the folder, and where an owner's key lies. The graph
+ * writes them alike into every stage file, and the release reads all others.
+ */
+static void
+check_alike(struct work *w, size_t i, const char *name)
+{
+    const char *mine = stage_lines_value(&w->lines[i], name);
+    const char *signer = stage_lines_value(&w->lines[i], "signer");
+    bool others = false;
+    char *path;
+
+    for (size_t k = 0; k < w->n && signer; k++) {
+        const char *theirs = stage_lines_value(&w->lines[k], name);
+        const char *who = stage_lines_value(&w->lines[k], "signer");
+
+        if (k == i || !who || strcmp(who, signer) != 0)
+            continue;
+        if (mine && theirs && strcmp(mine, theirs) == 0)
+            return;
+        others = true;
+    }
+    if (!others)
+        return; /* a signer that is wrong differs from the record */
+    path = mem_printf("%s/stages/%s.stage", w->v->work, w->stages[i]);
+    finding_add(w->v->found, ERR_WORK, w->stages[i], path, signer,
+        "its --%s is not that of this owner's other stages; run `quern gen` "
+        "again",
+        name);
     free(path);
 }
 
@@ -190,6 +230,39 @@ check_files(struct work *w)
     }
 }
 
+/* The production sample stays outside; its profile names it by digest. */
+static void
+check_traffic(struct work *w)
+{
+    const struct stage_lines *l = lines_of(w, "traffic");
+    const char *path = l ? stage_lines_path(l, "src", "traffic") : NULL;
+    const struct digest *unused;
+    const struct record *by = chain_maker(&w->chain, "traffic.json", &unused);
+    char *profile_path = path_join(w->v->work, "traffic.json");
+    struct err e = { 0 };
+    json_t *profile = NULL;
+    struct digest got;
+    char hex[DIGEST_HEX];
+    uint64_t bytes = 0;
+
+    /* a profile that cannot be read was found with the other files */
+    if (path && by)
+        profile = json_read(profile_path, POLICY_LIMIT, NULL, &e);
+    if (profile && digest_file(&got, &bytes, path, &e) != 0)
+        finding_add(w->v->found, ERR_UNCHECKED, "traffic", path, by->signer,
+            "%s", e.text);
+    else if (profile &&
+        strcmp(digest_hex(&got, hex),
+            str_of(profile, "source_sha256")) != 0)
+        finding_add(w->v->found, ERR_WORK, "traffic", path, by->signer,
+            "is not the sample that traffic.json describes; put it back, or "
+            "run 'ninja' for the new one");
+    w->v->files += profile != NULL;
+    w->v->bytes += bytes;
+    json_decref(profile);
+    free(profile_path);
+}
+
 static int
 is_stage_file(const struct dirent *d)
 {
@@ -238,8 +311,13 @@ verify_work(struct verify *v)
     if (policy)
         chain_check(&w.chain, policy, v->found);
     check_arguments(&w);
+    for (size_t i = 0; i < w.n; i++) {
+        check_alike(&w, i, "dir");
+        check_alike(&w, i, "key");
+    }
     list_uses(&w);
     check_files(&w);
+    check_traffic(&w);
     work_release(&w);
     json_decref(policy);
     free(folder);

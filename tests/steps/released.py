@@ -14,9 +14,9 @@ import tempfile
 import time
 
 ROOT = os.getcwd()
-BIN = os.environ.get("QUERN_BIN", os.path.join(ROOT, "out/bin"))
-TOOLS = os.path.join(os.environ.get("QUERN_TESTS",
-                                    os.path.join(ROOT, "out/tests")), "tools")
+BIN = os.path.abspath(os.environ.get("QUERN_BIN", "out/bin"))
+TOOLS = os.path.abspath(os.path.join(os.environ.get("QUERN_TESTS",
+                                                    "out/tests"), "tools"))
 DATA = os.path.join(ROOT, "examples/pebble/data")
 PREFIX = "refs/heads/quern"
 
@@ -236,6 +236,8 @@ def main(tests, prepare):
     """One project is released once; each test gets a copy of it."""
     top = tempfile.mkdtemp(prefix="quern-release-", dir=scratch())
     failed = 0
+    if len(sys.argv) > 1:
+        tests = [t for t in tests if t.__name__ in sys.argv[1:]]
     try:
         first = prepare(os.path.join(top, "first"))
         for number, test in enumerate(tests, 1):
