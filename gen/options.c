@@ -45,7 +45,7 @@ options_usage(FILE *to)
         "Writes the ninja graph that carries out POLICY.\n"
         "  -o FILE      the graph (build/quern.ninja; with --source "
         "build.ninja)\n"
-        "  -c           check the policy and write nothing\n"
+        "  -c, --check  check the policy and write nothing\n"
         "  --print      print the checked policy as JSON; its waivers need no\n"
         "               signatures yet\n"
         "  --root DIR   the folder that ninja will run in (.)\n"
