@@ -6,10 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +99,8 @@ stagefiles_open(struct stagefiles *f, const char *dir, struct err *e)
     f->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->fd < 0)
         return err_sys(e, dir, "cannot open the folder", NULL);
+    /* two generators at once take turns; where locks fail, they just race */
+    f->locked = flock(f->fd, LOCK_EX) == 0;
     read_index(f);
     return 0;
 }
@@ -236,23 +238,12 @@ index_is_same(const struct stagefiles *f)
 static void
 sweep(const struct stagefiles *f)
 {
-    DIR *d = opendir(f->dir);
+    DIR *d = f->locked ? opendir(f->dir) : NULL;
     struct dirent *entry;
 
-    while (d != NULL && (entry = readdir(d)) != NULL) {
-        size_t n = strlen(entry->d_name);
-        char *dot, *name;
-        long pid;
-
-        if (entry->d_name[0] != '.' || !str_ends(entry->d_name, ".tmp"))
-            continue;
-        name = mem_strndup(entry->d_name, n - 4);
-        dot = strrchr(name, '.');
-        pid = strtol(dot + 1, NULL, 10);
-        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+    while (d != NULL && (entry = readdir(d)) != NULL)
+        if (entry->d_name[0] == '.' && str_ends(entry->d_name, ".tmp"))
             unlinkat(f->fd, entry->d_name, 0);
-        free(name);
-    }
     if (d != NULL)
         closedir(d);
 }

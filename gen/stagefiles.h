@@ -35,6 +35,7 @@ struct stagefiles {
     struct stagefile *new; /* owned */
     size_t n_new, cap_new;
     bool wrote;            /* something on disk changed */
+    bool locked;           /* no other generator is at work here */
     struct arena arena;
 };
 

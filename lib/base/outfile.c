@@ -43,6 +43,31 @@ host_name(char host[HOST_PART])
         memcpy(host, "host", 5);
 }
 
+/*
+ * Whether a process is no more: gone, or dead and only not yet waited for by
+ * whoever inherited it, which in a container may take for ever.
+ */
+static bool
+process_is_gone(pid_t pid)
+{
+    char path[40], text[512];
+    const char *name_end;
+    ssize_t n;
+    int fd;
+
+    if (kill(pid, 0) != 0)
+        return errno == ESRCH;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    name_end = strrchr(text, ')'); /* the name before it may hold anything */
+    return name_end != NULL && strncmp(name_end, ") Z", 3) == 0;
+}
+
 /* Whether `tail`, "HOST-PID-N.tmp", tells of an owner that is gone. */
 static bool
 owner_is_gone(const char *tail, const char *host)
@@ -67,7 +92,7 @@ owner_is_gone(const char *tail, const char *host)
     /* our own number: a namesake's leavings unless the lock says otherwise */
     if ((pid_t)pid == getpid())
         return true;
-    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return process_is_gone((pid_t)pid);
 }
 
 /* Removes the leavings of killed writers of the same target. Best effort. */

@@ -2,7 +2,6 @@
 """Killed at any instant, the next run ends where a clean build ends."""
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -18,32 +17,13 @@ def differences(a, b):
     return {n for n in a.keys() | b.keys() if a.get(n) != b.get(n)}
 
 
-def is_zombie(pid):
-    """Dead, but not yet waited for by whoever inherited it."""
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
-
-
-def owner(name):
-    """The number in HOST-PID-N.tmp or NAME.PID.tmp."""
-    found = re.search(r"-(\d+)-\d+\.tmp$|\.(\d+)\.tmp$", name)
-    return found.group(1) or found.group(2)
-
-
 def leftovers(p):
-    """Temporaries that a later run should have removed.
-
-    They are told by the number of the process that made them, so those of a
-    process that still has its number do not count.
-    """
+    """Temporaries that a later run should have removed; state/ is only talk."""
     found = []
     for folder, _, files in os.walk(p.path(p.build)):
-        found += [os.path.join(folder, f) for f in files
-                  if f.endswith(".tmp") and
-                  not is_zombie(owner(f))]
+        if os.path.basename(folder) != "state":
+            found += [os.path.join(folder, f) for f in files
+                      if f.endswith(".tmp")]
     return found
 
 
