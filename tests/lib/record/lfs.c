@@ -20,8 +20,8 @@ a_pointer_has_one_form(void **state)
         "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize -1\n",
         "version https://git-lfs.github.com/spec/v1\nsize 20\noid sha256:%s\n",
         "version https://hawser.github.com/spec/v1\noid sha256:%s\nsize 20\n",
-        "version https://git-lfs.github.com/spec/v1\next-0-x sha256:%s\n"
-        "size 20\n",
+        ("version https://git-lfs.github.com/spec/v1\next-0-x sha256:%s\n"
+         "size 20\n"),
     };
     struct digest d = digest_of(sample, sizeof sample - 1), got;
     struct str s = { 0 };
