@@ -11,6 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* For loops over registers: they stay registers only if it is unrolled. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 static inline __m256i
 load_bytes(const void *p)
 {
@@ -128,22 +135,31 @@ eight_u32(const uint8_t *const b[8], size_t at)
 static inline void
 transpose8(const __m256i in[8], __m256i out[8])
 {
-    __m256i t[8], u[8];
+    __m256i t0 = _mm256_unpacklo_epi32(in[0], in[1]);
+    __m256i t1 = _mm256_unpackhi_epi32(in[0], in[1]);
+    __m256i t2 = _mm256_unpacklo_epi32(in[2], in[3]);
+    __m256i t3 = _mm256_unpackhi_epi32(in[2], in[3]);
+    __m256i t4 = _mm256_unpacklo_epi32(in[4], in[5]);
+    __m256i t5 = _mm256_unpackhi_epi32(in[4], in[5]);
+    __m256i t6 = _mm256_unpacklo_epi32(in[6], in[7]);
+    __m256i t7 = _mm256_unpackhi_epi32(in[6], in[7]);
+    __m256i u0 = _mm256_unpacklo_epi64(t0, t2);
+    __m256i u1 = _mm256_unpackhi_epi64(t0, t2);
+    __m256i u2 = _mm256_unpacklo_epi64(t1, t3);
+    __m256i u3 = _mm256_unpackhi_epi64(t1, t3);
+    __m256i u4 = _mm256_unpacklo_epi64(t4, t6);
+    __m256i u5 = _mm256_unpackhi_epi64(t4, t6);
+    __m256i u6 = _mm256_unpacklo_epi64(t5, t7);
+    __m256i u7 = _mm256_unpackhi_epi64(t5, t7);
 
-    for (int i = 0; i < 4; i++) {
-        t[2 * i] = _mm256_unpacklo_epi32(in[2 * i], in[2 * i + 1]);
-        t[2 * i + 1] = _mm256_unpackhi_epi32(in[2 * i], in[2 * i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-        u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-        u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-        u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        out[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
-        out[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
-    }
+    out[0] = _mm256_permute2x128_si256(u0, u4, 0x20);
+    out[1] = _mm256_permute2x128_si256(u1, u5, 0x20);
+    out[2] = _mm256_permute2x128_si256(u2, u6, 0x20);
+    out[3] = _mm256_permute2x128_si256(u3, u7, 0x20);
+    out[4] = _mm256_permute2x128_si256(u0, u4, 0x31);
+    out[5] = _mm256_permute2x128_si256(u1, u5, 0x31);
+    out[6] = _mm256_permute2x128_si256(u2, u6, 0x31);
+    out[7] = _mm256_permute2x128_si256(u3, u7, 0x31);
 }
 
 #endif

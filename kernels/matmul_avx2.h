@@ -15,13 +15,6 @@ enum {
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Sums stay in registers only if the loop over steps is unrolled. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 /* What a kernel needs to know of four activations at one chunk of columns. */
 struct act4 {
     const int8_t *q[4];

@@ -17,10 +17,12 @@
 #include "kernels/avx2.h"
 #include "kernels/ops_avx2.h"
 
-enum { ACTS = 132, TILE = 16, WIDE = 6 };
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ACTS = 132, TILE = 16, WIDE = 6, MANY = 32 };
 
 /* Eight weights of a row as floats. */
-static inline __m256i
+INLINE __m256i
 eight(enum qtype t, const uint8_t *w, size_t c)
 {
     if (t == QT_F32)
@@ -50,6 +52,7 @@ open_rows(float p[256][TILE], enum qtype t, const uint8_t *const w[TILE],
         for (size_t g = 0; g < 2; g++) {
             __m256i rows[8], cols[8];
 
+            UNROLL
             for (size_t r = 0; r < 8; r++)
                 rows[r] = n - k >= 8 ? eight(t, w[8 * g + r], c + k)
                                      : some(t, w[8 * g + r], c + k, n - k);
@@ -105,18 +108,103 @@ chunk_x6(float *f, float (*p)[TILE], const float *const x[WIDE], size_t n)
     add_to(f + 5 * TILE, a5, b5);
 }
 
-/* The same for one activation. */
-static void
-chunk_x1(float *f, float (*p)[TILE], const float *x, size_t n)
+/* p[k][r] of `line` columns from c on for MANY rows, cache line by cache line. */
+INLINE void
+open_lines(float p[32][MANY], enum qtype t, const uint8_t *const w[MANY],
+    size_t c, size_t line)
 {
-    __m256 a = _mm256_setzero_ps(), b = a;
+    for (size_t g = 0; g < MANY; g += 8) {
+        for (size_t i = 0; i < line; i += 8) {
+            __m256i rows[8], cols[8];
+
+            UNROLL
+            for (size_t r = 0; r < 8; r++)
+                rows[r] = eight(t, w[g + r], c + i);
+            transpose8(rows, cols);
+            UNROLL
+            for (size_t k = 0; k < 8; k++)
+                store_bytes(&p[i + k][g], cols[k]);
+        }
+    }
+}
+
+/* Four chains of eight rows, one step for each of n columns. */
+INLINE void
+chain_lines(__m256 s[4], float (*p)[MANY], const float *x, size_t n)
+{
+    __m256 a = s[0], b = s[1], c = s[2], d = s[3];
 
     for (size_t k = 0; k < n; k++) {
         __m256 v = _mm256_broadcast_ss(x + k);
         a = _mm256_fmadd_ps(_mm256_loadu_ps(p[k]), v, a);
         b = _mm256_fmadd_ps(_mm256_loadu_ps(p[k] + 8), v, b);
+        c = _mm256_fmadd_ps(_mm256_loadu_ps(p[k] + 16), v, c);
+        d = _mm256_fmadd_ps(_mm256_loadu_ps(p[k] + 24), v, d);
     }
-    add_to(f, a, b);
+    s[0] = a;
+    s[1] = b;
+    s[2] = c;
+    s[3] = d;
+}
+
+/*
+ * One activation: y[0..31] of MANY rows. A cache line of each of eight rows is
+ * used up before the next eight are touched: rows often lie a multiple of 4096
+ * bytes apart and then share eight places in the cache.
+ */
+INLINE void
+one_many(float *y, const uint8_t *const w[MANY], enum qtype t, size_t cols,
+    const float *x)
+{
+    const size_t line = t == QT_F32 ? 16 : 32;
+    float p[32][MANY];
+
+    memset(y, 0, MANY * sizeof *y);
+    for (size_t c = 0; c < cols; c += 256) {
+        size_t end = cols - c < 256 ? cols : c + 256, k = c;
+        __m256 s[4];
+
+        for (int g = 0; g < 4; g++)
+            s[g] = _mm256_setzero_ps();
+        for (; k + line <= end; k += line) {
+            open_lines(p, t, w, k, line);
+            chain_lines(s, p, x + k, line);
+        }
+        for (; k < end; k++) { /* an odd end, column by column */
+            for (size_t r = 0; r < MANY; r++) {
+                __m256i v = some(t, w[r], k, 1);
+                p[0][r] = _mm256_cvtss_f32(_mm256_castsi256_ps(v));
+            }
+            chain_lines(s, p, x + k, 1);
+        }
+        for (int g = 0; g < 4; g++)
+            _mm256_storeu_ps(y + 8 * g,
+                _mm256_add_ps(_mm256_loadu_ps(y + 8 * g), s[g]));
+    }
+}
+
+static void
+one(float *y, enum qtype t, const uint8_t *w, size_t row0, size_t row1,
+    size_t cols, const float *x)
+{
+    size_t wb = qtype_row_bytes(t, cols);
+    float f[MANY];
+
+    for (size_t r = row0; r < row1; r += MANY) {
+        size_t m = row1 - r < MANY ? row1 - r : MANY;
+        const uint8_t *wr[MANY];
+
+        /* rows that are not there: the last one again, thrown away */
+        for (size_t i = 0; i < MANY; i++)
+            wr[i] = w + (r + (i < m ? i : m - 1)) * wb;
+        if (t == QT_F32)
+            one_many(f, wr, QT_F32, cols, x);
+        else if (t == QT_F16)
+            one_many(f, wr, QT_F16, cols, x);
+        else
+            one_many(f, wr, QT_BF16, cols, x);
+        memcpy(y + r, f, m * sizeof *f);
+    }
 }
 
 /* f[a][r] for a tile of sixteen rows and n <= ACTS activations. */
@@ -138,10 +226,7 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
                 size_t k = a + i < n ? a + i : n - 1;
                 x[i] = (const float *)(const void *)(act + k * ab) + c;
             }
-            if (n - a == 1)
-                chunk_x1(f + TILE * a, p, x[0], m);
-            else
-                chunk_x6(f + TILE * a, p, x, m);
+            chunk_x6(f + TILE * a, p, x, m);
         }
     }
 }
@@ -153,6 +238,10 @@ matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
     size_t wb = qtype_row_bytes(t, cols), ab = act_row_bytes(ACT_F32, cols);
     float f[ACTS * TILE];
 
+    if (n_act == 1) {
+        one(y, t, w, row0, row1, cols, act);
+        return;
+    }
     for (size_t a0 = 0; a0 < n_act; a0 += ACTS) {
         size_t n = n_act - a0 < ACTS ? n_act - a0 : ACTS;
 

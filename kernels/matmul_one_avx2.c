@@ -136,6 +136,7 @@ eight_32(enum qtype t, const uint8_t *const w[8], const uint8_t *act,
         __m256 da = spread_float(d + 4 * b);
         const uint8_t *x[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             x[r] = w[r] + b * bytes;
             v[r] = _mm256_madd_epi16(pairs_32(t, x[r], a), one);
@@ -393,6 +394,7 @@ eight_256(enum qtype t, const uint8_t *const w[8], const uint8_t *act,
         __m256i v[8], m[8];
         const uint8_t *x[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             x[r] = w[r] + b * bytes;
             v[r] = row_256(t, x[r], &a, &m[r]);

@@ -36,6 +36,7 @@ put_wide(struct wide *p, size_t b, size_t g, const __m256i rows[8],
     __m256i t[8];
 
     transpose8(rows, t);
+    UNROLL
     for (size_t s = 0; s < 8; s++) {
         /* a byte to the top of its 16 bits, then down with its sign */
         __m256i lo = _mm256_srai_epi16(_mm256_shuffle_epi8(t[s],
@@ -74,6 +75,7 @@ open_32(struct wide *p, enum qtype t, const uint8_t *const w[8], size_t g,
         const uint8_t *x[8];
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             x[r] = w[r] + (8 * chunk + b) * bytes;
             rows[r] = t == QT_Q8_0 ? load_bytes(x[r] + Q8_0_QS)
@@ -89,6 +91,7 @@ open_iq4_xs(struct wide *p, const uint8_t *const w[8], size_t g, size_t chunk)
 {
     const uint8_t *x[8];
 
+    UNROLL
     for (int r = 0; r < 8; r++)
         x[r] = w[r] + 136 * chunk;
     _mm256_storeu_ps(p->d[0][g], eight_f16(x, IQ4_XS_D));
@@ -96,6 +99,7 @@ open_iq4_xs(struct wide *p, const uint8_t *const w[8], size_t g, size_t chunk)
         __m256i rows[8], scale;
         int s[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             rows[r] = iq4_row(x[r] + IQ4_XS_QS + 16 * j);
             s[r] = iq4_xs_scale(x[r], (unsigned)j);

@@ -41,6 +41,7 @@ put_codes(struct panel *p, size_t b, size_t g, const __m256i rows[8])
     __m256i t[8];
 
     transpose8(rows, t);
+    UNROLL
     for (int s = 0; s < 8; s++)
         store_bytes(p->q[b][g][s], t[s]);
 }
@@ -83,6 +84,7 @@ open_nibbles(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
         const uint8_t *x[8], *y[8];
         __m256i rows[8], t[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             x[r] = w[r] + (8 * chunk + b) * bytes;
             y[r] = x[r] + two * bytes;
@@ -125,6 +127,7 @@ open_q5(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
         const uint8_t *x[8];
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             x[r] = w[r] + (8 * chunk + b) * bytes;
             rows[r] = _mm256_or_si256(nibbles(x[r] + at + 4),
@@ -199,6 +202,7 @@ open_k4_scales(struct panel *p, const uint8_t *const x[8], size_t g)
 static inline void
 blocks_at(const uint8_t *x[8], const uint8_t *const w[8], size_t off)
 {
+    UNROLL
     for (int r = 0; r < 8; r++)
         x[r] = w[r] + off;
 }
@@ -215,9 +219,11 @@ open_q4_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     for (size_t b = 0; b < 8; b += 2) {
         __m256i rows[8], t[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++)
             rows[r] = load_bytes(x[r] + Q4_K_QS + 16 * b);
         transpose8(rows, t);
+        UNROLL
         for (int s = 0; s < 8; s++) {
             store_bytes(p->q[b][g][s], low_bits(t[s], 15));
             store_bytes(p->q[b + 1][g][s], bits_at(t[s], 4, 15));
@@ -237,6 +243,7 @@ open_q5_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     for (int j = 0; j < 8; j++) {
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             __m256i lo = load_bytes(x[r] + Q5_K_QS + 32 * (j / 2));
             __m256i hi = bits_at(load_bytes(x[r] + Q5_K_QH), j, 1);
@@ -285,6 +292,7 @@ open_q6_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
         int n = j / 4, part = j % 4;
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             const uint8_t *ql = x[r] + Q6_K_QL + 64 * n + 32 * (part & 1);
             __m256i lo = load_bytes(ql);
@@ -321,6 +329,7 @@ open_q2_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     for (int j = 0; j < 8; j++) {
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++)
             rows[r] = bits_at(load_bytes(x[r] + Q2_K_QS + 32 * (j / 4)),
                 2 * (j % 4), 3);
@@ -350,6 +359,7 @@ open_q3_k(struct panel *p, const uint8_t *const w[8], size_t g, size_t chunk,
     for (int j = 0; j < 8; j++) {
         __m256i rows[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++) {
             __m256i lo = load_bytes(x[r] + Q3_K_QS + 32 * (j / 4));
             __m256i h = bits_at(load_bytes(x[r] + Q3_K_HM), j, 1);

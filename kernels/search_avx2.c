@@ -66,9 +66,11 @@ lanes_load(__m256 *x, const float *const block[8], int n)
     for (int i = 0; i < n; i += 8) {
         __m256i rows[8], cols[8];
 
+        UNROLL
         for (int r = 0; r < 8; r++)
             rows[r] = load_bytes(block[r] + i);
         transpose8(rows, cols);
+        UNROLL
         for (int k = 0; k < 8; k++)
             x[i + k] = _mm256_castsi256_ps(cols[k]);
     }
@@ -91,9 +93,11 @@ put_codes8(uint8_t *q, int n, const __m256 code[8])
 {
     __m256i rows[8], cols[8];
 
+    UNROLL
     for (int k = 0; k < 8; k++)
         rows[k] = _mm256_cvtps_epi32(code[k]);
     transpose8(rows, cols);
+    UNROLL
     for (int r = 0; r < 8; r++) {
         __m128i v = _mm_packs_epi32(_mm256_castsi256_si128(cols[r]),
             _mm256_extracti128_si256(cols[r], 1));
@@ -176,6 +180,7 @@ signed8(int n, int nmax, const __m256 *x, const __m256 *w, uint8_t *q,
     for (int i = 0; i < n; i += 8) {
         __m256 code[8];
 
+        UNROLL
         for (int k = 0; k < 8; k++) {
             __m256 l = round_clamp(mul(used, x[i + k]), (float)-nmax,
                 (float)(nmax - 1));
@@ -307,6 +312,7 @@ affine8(int n, int nmax, const __m256 *x, const __m256 *w,
         return 0;
     line_codes(l, n, nmax, x, &best);
     for (int i = 0; i < n; i += 8) {
+        UNROLL
         for (int k = 0; k < 8; k++)
             l[i + k] = _mm256_andnot_ps(flat, l[i + k]);
         put_codes8(q + i, n, l + i);

@@ -7,6 +7,8 @@
 
 #if defined(__AVX2__)
 
+#include <string.h>
+
 #include "kernels/avx2.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/vec_impl.h"
@@ -275,26 +277,45 @@ gelu_tanh_mul_avx2(float *y, const float *g, const float *u, size_t n)
     }
 }
 
+/* fold16 of four at once: lane j = fold16(lo[j], hi[j]). */
+static inline __m128
+fold16x4(const __m256 lo[4], const __m256 hi[4])
+{
+    __m128 q[4], a, b;
+
+    for (int j = 0; j < 4; j++) {
+        __m256 s = _mm256_add_ps(lo[j], hi[j]);
+        q[j] = _mm_add_ps(_mm256_castps256_ps128(s),
+            _mm256_extractf128_ps(s, 1));
+    }
+    a = _mm_add_ps(_mm_movelh_ps(q[0], q[1]), _mm_movehl_ps(q[1], q[0]));
+    b = _mm_add_ps(_mm_movelh_ps(q[2], q[3]), _mm_movehl_ps(q[3], q[2]));
+    return _mm_hadd_ps(a, b);
+}
+
 /* Four keys against one query; each keeps its own 16 lanes. */
 static inline void
 dot4(float s[4], const float *q, const float *k, size_t ldk, size_t dim,
     float scale)
 {
-    __m256 lo[4], hi[4];
+    __m256 zero = _mm256_setzero_ps();
+    __m256 l0 = zero, l1 = zero, l2 = zero, l3 = zero;
+    __m256 h0 = zero, h1 = zero, h2 = zero, h3 = zero;
 
-    for (int j = 0; j < 4; j++)
-        lo[j] = hi[j] = _mm256_setzero_ps();
-    for (size_t c = 0; c < dim; c += 16) {
+    for (size_t c = 0; c < dim; c += 16, k += 16) {
         __m256 a = _mm256_loadu_ps(q + c), b = _mm256_loadu_ps(q + c + 8);
 
-        for (size_t j = 0; j < 4; j++) {
-            const float *p = k + j * ldk + c;
-            lo[j] = _mm256_fmadd_ps(a, _mm256_loadu_ps(p), lo[j]);
-            hi[j] = _mm256_fmadd_ps(b, _mm256_loadu_ps(p + 8), hi[j]);
-        }
+        l0 = _mm256_fmadd_ps(a, _mm256_loadu_ps(k), l0);
+        h0 = _mm256_fmadd_ps(b, _mm256_loadu_ps(k + 8), h0);
+        l1 = _mm256_fmadd_ps(a, _mm256_loadu_ps(k + ldk), l1);
+        h1 = _mm256_fmadd_ps(b, _mm256_loadu_ps(k + ldk + 8), h1);
+        l2 = _mm256_fmadd_ps(a, _mm256_loadu_ps(k + 2 * ldk), l2);
+        h2 = _mm256_fmadd_ps(b, _mm256_loadu_ps(k + 2 * ldk + 8), h2);
+        l3 = _mm256_fmadd_ps(a, _mm256_loadu_ps(k + 3 * ldk), l3);
+        h3 = _mm256_fmadd_ps(b, _mm256_loadu_ps(k + 3 * ldk + 8), h3);
     }
-    for (int j = 0; j < 4; j++)
-        s[j] = scale * fold16(lo[j], hi[j]);
+    const __m256 lo[4] = { l0, l1, l2, l3 }, hi[4] = { h0, h1, h2, h3 };
+    _mm_storeu_ps(s, _mm_mul_ps(_mm_set1_ps(scale), fold16x4(lo, hi)));
 }
 
 static void
@@ -312,55 +333,82 @@ attn_scores_avx2(float *s, size_t lds, const float *q, size_t ldq, size_t n_q,
             s[i * lds + j] = scale * dot_avx2(q + i * ldq, k + j * ldk, dim);
 }
 
-/* Columns [c, c + 32) of two outputs. */
+/* 32 columns of two outputs over n_k rows of v, added to what is in y. */
 static inline void
 mix2x32(float *y0, float *y1, const float *p0, const float *p1, const float *v,
     size_t ldv, size_t n_k)
 {
-    __m256 a[4], b[4];
+    __m256 a0 = _mm256_loadu_ps(y0), a1 = _mm256_loadu_ps(y0 + 8);
+    __m256 a2 = _mm256_loadu_ps(y0 + 16), a3 = _mm256_loadu_ps(y0 + 24);
+    __m256 b0 = _mm256_loadu_ps(y1), b1 = _mm256_loadu_ps(y1 + 8);
+    __m256 b2 = _mm256_loadu_ps(y1 + 16), b3 = _mm256_loadu_ps(y1 + 24);
 
-    for (int t = 0; t < 4; t++)
-        a[t] = b[t] = _mm256_setzero_ps();
     for (size_t j = 0; j < n_k; j++, v += ldv) {
         __m256 w0 = _mm256_set1_ps(p0[j]), w1 = _mm256_set1_ps(p1[j]);
+        __m256 x = _mm256_loadu_ps(v);
 
-        for (int t = 0; t < 4; t++) {
-            __m256 x = _mm256_loadu_ps(v + 8 * t);
-            a[t] = _mm256_fmadd_ps(w0, x, a[t]);
-            b[t] = _mm256_fmadd_ps(w1, x, b[t]);
-        }
+        a0 = _mm256_fmadd_ps(w0, x, a0);
+        b0 = _mm256_fmadd_ps(w1, x, b0);
+        x = _mm256_loadu_ps(v + 8);
+        a1 = _mm256_fmadd_ps(w0, x, a1);
+        b1 = _mm256_fmadd_ps(w1, x, b1);
+        x = _mm256_loadu_ps(v + 16);
+        a2 = _mm256_fmadd_ps(w0, x, a2);
+        b2 = _mm256_fmadd_ps(w1, x, b2);
+        x = _mm256_loadu_ps(v + 24);
+        a3 = _mm256_fmadd_ps(w0, x, a3);
+        b3 = _mm256_fmadd_ps(w1, x, b3);
     }
-    for (int t = 0; t < 4; t++) {
-        _mm256_storeu_ps(y0 + 8 * t, a[t]);
-        _mm256_storeu_ps(y1 + 8 * t, b[t]);
-    }
+    _mm256_storeu_ps(y0, a0);
+    _mm256_storeu_ps(y0 + 8, a1);
+    _mm256_storeu_ps(y0 + 16, a2);
+    _mm256_storeu_ps(y0 + 24, a3);
+    _mm256_storeu_ps(y1, b0);
+    _mm256_storeu_ps(y1 + 8, b1);
+    _mm256_storeu_ps(y1 + 16, b2);
+    _mm256_storeu_ps(y1 + 24, b3);
+}
+
+/* Columns [c, c + m), m <= 8, of one output. */
+static inline void
+mix8(float *y, const float *p, const float *v, size_t ldv, size_t n_k, size_t m)
+{
+    __m256 a = _mm256_setzero_ps();
+
+    for (size_t j = 0; j < n_k; j++, v += ldv)
+        a = _mm256_fmadd_ps(_mm256_set1_ps(p[j]), load_some(v, m), a);
+    store_some(y, a, m);
 }
 
 static void
 attn_mix_avx2(float *y, size_t ldy, const float *p, size_t ldp, size_t n_q,
     const float *v, size_t ldv, size_t n_k, size_t dim)
 {
-    size_t c = 0;
+    size_t wide = dim / 32 * 32, even = n_q / 2 * 2;
 
-    for (; c + 32 <= dim; c += 32) {
-        for (size_t i = 0; i < n_q; i += 2) {
-            size_t i1 = i + 1 < n_q ? i + 1 : i; /* the last one twice */
-            mix2x32(y + i * ldy + c, y + i1 * ldy + c, p + i * ldp,
-                p + i1 * ldp, v + c, ldv, n_k);
+    for (size_t i = 0; i < n_q; i++)
+        memset(y + i * ldy, 0, wide * sizeof *y);
+    /* 64 keys at a time, so that their values stay in the nearest cache */
+    for (size_t j = 0; j < n_k; j += 64) {
+        size_t n = n_k - j < 64 ? n_k - j : 64;
+
+        for (size_t c = 0; c < wide; c += 32) {
+            const float *x = v + j * ldv + c;
+            float spare[32];
+
+            for (size_t i = 0; i < even; i += 2)
+                mix2x32(y + i * ldy + c, y + (i + 1) * ldy + c,
+                    p + i * ldp + j, p + (i + 1) * ldp + j, x, ldv, n);
+            if (even < n_q) {
+                memset(spare, 0, sizeof spare);
+                mix2x32(y + even * ldy + c, spare, p + even * ldp + j,
+                    p + even * ldp + j, x, ldv, n);
+            }
         }
     }
-    for (; c < dim; c += 8) {
-        size_t m = dim - c;
-
-        for (size_t i = 0; i < n_q; i++) {
-            __m256 a = _mm256_setzero_ps();
-
-            for (size_t j = 0; j < n_k; j++)
-                a = _mm256_fmadd_ps(_mm256_set1_ps(p[i * ldp + j]),
-                    load_some(v + j * ldv + c, m), a);
-            store_some(y + i * ldy + c, a, m);
-        }
-    }
+    for (size_t c = wide; c < dim; c += 8)
+        for (size_t i = 0; i < n_q; i++)
+            mix8(y + i * ldy + c, p + i * ldp, v + c, ldv, n_k, dim - c);
 }
 
 static void
