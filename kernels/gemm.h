@@ -43,9 +43,9 @@ enum { GEMM_TILE = 64 };
  *          of w; no overlap; all sizes below 2^31. May be called from many
  *          threads at once on different rows.
  * Numbers  given the core type: bits do not depend on threads or on how rows
- *          are split over calls (tests/kernels/gemm.c). They may depend on n and
- *          on the place of a row of x among the n: products whose bits must not
- *          are matmul_packed's with QT_F32, in quern's own order of sums.
+ *          are split over calls (tests/kernels/gemm.c). They may depend on n
+ *          and on the place of a row of x among the n: products whose bits
+ *          must not are matmul_packed's with QT_F32, in quern's own order.
  */
 void gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
     const float *w, size_t row0, size_t row1, size_t cols);

@@ -5,10 +5,10 @@
  * activations at once: 16 x 4 outputs, each in a lane of its own. Codes of 8
  * bits go another way (matmul_wide_avx2.c), and so does a single activation
  * (matmul_one_avx2.c). Unsigned codes times signed activations go through
- * maddubs; sums of up to 8 of its results fit 16 bits (4-bit codes: 8 * 2 * 15 * 127 =
- * 30480), of 4 for 5-bit codes, of 2 for 6-bit codes. Then one madd multiplies
- * with the scale and widens. Only whole blocks become floats, in the order that
- * matmul.h promises.
+ * maddubs; sums of up to 8 of its results fit 16 bits (4-bit codes: 8 * 2 * 15
+ * * 127 = 30480), of 4 for 5-bit codes, of 2 for 6-bit codes. Then one madd
+ * multiplies with the scale and widens. Only whole blocks become floats, in the
+ * order that matmul.h promises.
  */
 #include "kernels/matmul.h"
 

@@ -108,7 +108,7 @@ chunk_x6(float *f, float (*p)[TILE], const float *const x[WIDE], size_t n)
     add_to(f + 5 * TILE, a5, b5);
 }
 
-/* p[k][r] of `line` columns from c on for MANY rows, cache line by cache line. */
+/* p[k][r] of `line` columns from c on for MANY rows, by cache lines. */
 INLINE void
 open_lines(float p[32][MANY], enum qtype t, const uint8_t *const w[MANY],
     size_t c, size_t line)

@@ -70,8 +70,8 @@ same_on_every_isa(void **state)
 
 /*
  * Codes, scales and scaled sums are those of ggml's reference quantizers.
- * Digests made by tests/interop/ggml_encode.py from libggml-base.so of npm package
- * @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0).
+ * Digests made by tests/interop/ggml_encode.py from libggml-base.so of npm
+ * package @node-llama-cpp/linux-x64 3.22.1 (llama.cpp v0.5.0).
  */
 static void
 same_as_ggml(void **state)

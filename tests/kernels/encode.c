@@ -3,8 +3,8 @@
  *
  * The digests below are of the bytes that ggml_quantize_chunk makes of the same
  * seeded inputs (lcg.h): libggml-base.so of npm package
- * @node-llama-cpp/linux-x64 3.22.1, which is llama.cpp v0.5.0 built for plain x86-64. Made and checked by
- * tests/interop/ggml_encode.py.
+ * @node-llama-cpp/linux-x64 3.22.1, which is llama.cpp v0.5.0 built for plain
+ * x86-64. Made and checked by tests/interop/ggml_encode.py.
  */
 #include "kernels/encode.h"
 
