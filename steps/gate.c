@@ -339,6 +339,14 @@ benchmark_item(struct judged *j)
         add_item(j, "ship.benchmark", VERDICT_PASS, figure);
     }
     free(figure);
+    if (json_is_false(json_object_get(j->bench, "quiet"))) {
+        figure = mem_printf("benchmark: other work took %.0f %% of a core "
+                            "meanwhile; speeds may be off",
+            100.0 * json_number_value(json_object_get(j->bench,
+                "other_load")));
+        json_array_append_new(j->gate.warnings, json_string(figure));
+        free(figure);
+    }
 }
 
 static void

@@ -34,7 +34,7 @@ static const char style[] =
     "tr.w td{background:var(--okw)}"
     "tr.g td{border-top:2px solid var(--line)}"
     "code{font:12.5px/1.4 ui-monospace,'DejaVu Sans Mono',monospace;"
-    "overflow-wrap:anywhere}"
+    "overflow-wrap:anywhere}code.k{white-space:nowrap}"
     ".v{display:inline-block;border-radius:99px;padding:1px 9px;"
     "font-size:12px;font-weight:600;white-space:nowrap}"
     ".PASS{color:var(--ok);background:var(--okw)}"
@@ -243,9 +243,9 @@ suite_row(struct str *s, const char *name, const json_t *row, bool is_first)
         figure(s, number(row, "n"), 0, false);
         figure(s, number(row, "base"), 3, false);
         figure(s, number(row, "cand"), 3, false);
-        str_addf(s, "<td class=n>%.4g</td>", number(row, "value"));
+        figure(s, number(row, "value"), 4, false);
         if (isfinite(number(row, "upper")))
-            str_addf(s, "<td class=n>up to %.4g</td>", number(row, "upper"));
+            str_addf(s, "<td class=n>up to %.4f</td>", number(row, "upper"));
         else
             str_add(s, "<td></td>");
         str_addf(s, "<td class=n>%.4g</td><td></td><td></td>",
@@ -269,7 +269,7 @@ suites(const struct page *p, struct str *s)
     str_add(s,
         "<section><h2>Suite by suite</h2><table><thead><tr><th>candidate</th>"
         "<th>suite</th><th class=n>items</th><th class=n>baseline</th>"
-        "<th class=n>candidate</th><th class=n>change</th><th class=n>sure"
+        "<th class=n>candidate</th><th class=n>change</th><th class=n>interval"
         "</th><th class=n>limit</th><th class=n>flips %</th><th class=n>"
         "McNemar p</th><th>verdict</th></tr></thead><tbody>");
     json_object_foreach(p->gates, name, gate)
@@ -344,10 +344,11 @@ checklist(const struct page *p, struct str *s)
     for (size_t i = 0; i < p->n_items; i++) {
         const struct page_item *it = &p->items[i];
 
-        wrap(s, "<tr><td><code>", it->id, "</code></td><td>");
+        wrap(s, "<tr><td><code class=k>", it->id, "</code></td><td>");
         chip(s, it->verdict);
         wrap(s, "</td><td>", it->figure, "</td>");
-        wrap(s, "<td class=soft>", it->answer, "</td>");
+        wrap(s, "<td class=soft>",
+            strcmp(it->answer, it->figure) == 0 ? "" : it->answer, "</td>");
         wrap(s, "<td class=soft>", it->owner, "</td></tr>");
     }
     str_add(s, "</tbody></table><p class=soft style=\"margin:12px 0 0\">"

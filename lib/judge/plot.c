@@ -172,7 +172,7 @@ plot_size_quality(const struct plot_point *p, size_t n, double limit,
     str_addf(&s,
         "set arrow from graph 0, first %g to graph 1, first %g nohead "
         "dashtype 2 linecolor rgb '#b0413e'\n"
-        "set label 'limit' at graph 0.985, first %g right offset 0,0.6 "
+        "set label 'limit' at graph 0.02, first %g left offset 0,0.6 "
         "textcolor rgb '#b0413e' font ',11'\n",
         limit, limit, limit);
     for (size_t i = 0; i < n; i++) {
