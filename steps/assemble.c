@@ -27,6 +27,8 @@ struct work {
     const struct stage_file **part; /* [layers + 1]: layers, then the head */
     struct gguf_writer w;
     bool packed; /* a tensor has a quantized type */
+    struct gguf_extra extra[2];
+    size_t n_extra;
 };
 
 static int
@@ -106,7 +108,7 @@ check_part(const struct work *w, uint32_t part, const struct gguf *g,
     size_t want = 0;
 
     for (size_t i = 0; i < w->plan.n; i++)
-        want += w->plan.t[i].layer == layer;
+        want += w->plan.t[i].layer == layer && w->plan.t[i].expert == 0;
     for (size_t i = 0; i < g->n; i++) {
         const struct tensor_plan *p = plan_find_gguf(&w->plan, g->t[i].name);
 
@@ -116,6 +118,7 @@ check_part(const struct work *w, uint32_t part, const struct gguf *g,
                 g->t[i].name);
         if (g->t[i].dim[0] != (p->rank == 2 ? p->cols : p->rows) ||
             g->t[i].dim[1] != (p->rank == 2 ? p->rows : 1) ||
+            g->t[i].dim[2] != (p->experts > 0 ? p->experts : 1) ||
             g->t[i].type == QT_COUNT)
             return err_set(e, ERR_WORK, "%s: tensor '%s' has another shape "
                 "than the model; delete the file and run ninja again",
@@ -147,10 +150,11 @@ add_tensors(struct work *w, struct err *e)
         }
         gguf_close(&g);
     }
-    if (gguf_needs_rope_freqs(&w->c)) {
-        uint64_t dim = w->c.rope.dims / 2;
+    w->n_extra = gguf_extras(&w->c, w->extra);
+    for (size_t i = 0; i < w->n_extra; i++) {
+        uint64_t dim = w->extra[i].n;
 
-        gguf_add_tensor(&w->w, "rope_freqs.weight", QT_F32, 1, &dim);
+        gguf_add_tensor(&w->w, w->extra[i].name, QT_F32, 1, &dim);
     }
     return 0;
 }
@@ -173,13 +177,9 @@ copy_tensors(struct work *w, struct err *e)
             return e->code;
         progress_add(&w->s->progress, 1);
     }
-    if (gguf_needs_rope_freqs(&w->c)) {
-        float *d = mem_calloc(w->c.rope.dims / 2, sizeof *d);
-
-        rope_divisors(&w->c.rope, d);
-        gguf_write_data(&w->w, d, w->c.rope.dims / 2 * sizeof *d);
-        free(d);
-    }
+    for (size_t i = 0; i < w->n_extra; i++)
+        gguf_write_data(&w->w, w->extra[i].v,
+            w->extra[i].n * sizeof *w->extra[i].v);
     return 0;
 }
 
@@ -279,8 +279,8 @@ run(struct stage *s, struct err *e)
         add_tensors(&w, e))
         goto done;
     put_card(&w, type);
-    gguf_put_config(&w.w, &w.c);
-    if (gguf_put_tokenizer(&w.w, w.tok, &w.c, w.ck.dir, e) == 0 &&
+    if (gguf_put_config(&w.w, &w.c, w.ck.dir, e) == 0 &&
+        gguf_put_tokenizer(&w.w, w.tok, &w.c, w.ck.dir, e) == 0 &&
         gguf_write_header(&w.w, e) == 0 && copy_tensors(&w, e) == 0 &&
         gguf_writer_close(&w.w, e) == 0)
         stage_out_done(s, role, &w.w.out.digest, w.w.out.bytes, e);

@@ -274,11 +274,16 @@ move_window(struct work *w, int which, uint64_t i, bool write_it,
 }
 
 static void
-see(void *ctx, enum input_role in, const float *x, size_t n, size_t cols)
+see(void *ctx, enum input_role in, int expert, const float *x, size_t n,
+    size_t cols)
 {
     struct work *w = ctx;
 
-    statistics_add(&w->stats, in, x, n, cols, w->s->pool);
+    if (expert < 0)
+        statistics_add(&w->stats, in, x, n, cols, w->s->pool);
+    else
+        statistics_add_expert(&w->stats, in, (uint32_t)expert,
+            model_config(w->m)->experts, x, n, cols, w->s->pool);
 }
 
 /* Hidden states that go into `layer`, for window i, into w->x. */

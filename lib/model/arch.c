@@ -16,6 +16,11 @@ enum dim {
     DIM_FFN,
     DIM_Q,  /* heads * head_dim */
     DIM_KV, /* kv_heads * head_dim */
+    DIM_QKV, /* q, k and v together */
+    DIM_HEAD,
+    DIM_FFN_2,
+    DIM_EXPERTS,
+    DIM_EXPERT_FFN,
 };
 
 /* When a model has the tensor. */
@@ -25,6 +30,8 @@ enum when {
     QKV_BIAS,
     O_BIAS,
     MLP_BIAS,
+    DENSE, /* layers without experts */
+    MOE,   /* layers with experts */
 };
 
 /* Which heads GGUF's row order is about, where the architecture permutes. */
@@ -37,17 +44,20 @@ enum heads {
 struct tensor_row {
     enum tensor_role role;
     const char *hf, *gguf; /* inside the layer for layer tensors */
+    const char *expert;    /* HF name after the expert's number, or NULL */
     enum dim rows, cols;
     enum input_role input;
     enum when when;
     enum heads heads;
-    bool bias, norm;
+    bool bias, norm, exact;
 };
+
+enum { LAYER_PARTS = 5 };
 
 struct arch_row {
     const char *hf_name, *gguf_name;
-    bool permutes_qk;
-    const struct tensor_row *before, *layer, *after; /* end: hf NULL */
+    bool permutes_qk, plus_one;
+    const struct tensor_row *layer[LAYER_PARTS]; /* unused ones NULL */
 };
 
 static const struct tensor_row embed_rows[] = {
@@ -67,7 +77,8 @@ static const struct tensor_row head_rows[] = {
     { .hf = NULL },
 };
 
-static const struct tensor_row llama_rows[] = {
+/* Attention with three matrices. */
+static const struct tensor_row attention_rows[] = {
     { .role = ROLE_ATTN_NORM, .hf = "input_layernorm.weight",
         .gguf = "attn_norm.weight", .rows = DIM_HIDDEN, .norm = true,
         .input = IN_COUNT },
@@ -94,38 +105,162 @@ static const struct tensor_row llama_rows[] = {
     { .role = ROLE_O, .hf = "self_attn.o_proj.bias",
         .gguf = "attn_output.bias", .rows = DIM_HIDDEN, .bias = true,
         .input = IN_COUNT, .when = O_BIAS },
+    { .hf = NULL },
+};
+
+/* Phi-3: rows of q, then k, then v. */
+static const struct tensor_row fused_attention_rows[] = {
+    { .role = ROLE_ATTN_NORM, .hf = "input_layernorm.weight",
+        .gguf = "attn_norm.weight", .rows = DIM_HIDDEN, .norm = true,
+        .input = IN_COUNT },
+    { .role = ROLE_QKV, .hf = "self_attn.qkv_proj.weight",
+        .gguf = "attn_qkv.weight", .rows = DIM_QKV, .cols = DIM_HIDDEN,
+        .input = IN_QKV },
+    { .role = ROLE_O, .hf = "self_attn.o_proj.weight",
+        .gguf = "attn_output.weight", .rows = DIM_HIDDEN, .cols = DIM_Q,
+        .input = IN_O },
+    { .hf = NULL },
+};
+
+/* Qwen 3, Gemma 3: every head of q and k is normed before it is rotated. */
+static const struct tensor_row head_norm_rows[] = {
+    { .role = ROLE_Q_NORM, .hf = "self_attn.q_norm.weight",
+        .gguf = "attn_q_norm.weight", .rows = DIM_HEAD, .norm = true,
+        .input = IN_COUNT },
+    { .role = ROLE_K_NORM, .hf = "self_attn.k_norm.weight",
+        .gguf = "attn_k_norm.weight", .rows = DIM_HEAD, .norm = true,
+        .input = IN_COUNT },
+    { .hf = NULL },
+};
+
+static const struct tensor_row ffn_norm_rows[] = {
     { .role = ROLE_FFN_NORM, .hf = "post_attention_layernorm.weight",
         .gguf = "ffn_norm.weight", .rows = DIM_HIDDEN, .norm = true,
         .input = IN_COUNT },
+    { .hf = NULL },
+};
+
+/* Gemma 2 and 3: norms before and after both parts. */
+static const struct tensor_row four_norm_rows[] = {
+    { .role = ROLE_POST_ATTN_NORM, .hf = "post_attention_layernorm.weight",
+        .gguf = "post_attention_norm.weight", .rows = DIM_HIDDEN,
+        .norm = true, .input = IN_COUNT },
+    { .role = ROLE_FFN_NORM, .hf = "pre_feedforward_layernorm.weight",
+        .gguf = "ffn_norm.weight", .rows = DIM_HIDDEN, .norm = true,
+        .input = IN_COUNT },
+    { .role = ROLE_POST_FFN_NORM, .hf = "post_feedforward_layernorm.weight",
+        .gguf = "post_ffw_norm.weight", .rows = DIM_HIDDEN, .norm = true,
+        .input = IN_COUNT },
+    { .hf = NULL },
+};
+
+static const struct tensor_row mlp_rows[] = {
     { .role = ROLE_GATE, .hf = "mlp.gate_proj.weight",
         .gguf = "ffn_gate.weight", .rows = DIM_FFN, .cols = DIM_HIDDEN,
-        .input = IN_GATE_UP },
+        .input = IN_GATE_UP,
+        .when = DENSE },
     { .role = ROLE_GATE, .hf = "mlp.gate_proj.bias", .gguf = "ffn_gate.bias",
         .rows = DIM_FFN, .bias = true, .input = IN_COUNT, .when = MLP_BIAS },
     { .role = ROLE_UP, .hf = "mlp.up_proj.weight", .gguf = "ffn_up.weight",
-        .rows = DIM_FFN, .cols = DIM_HIDDEN, .input = IN_GATE_UP },
+        .rows = DIM_FFN, .cols = DIM_HIDDEN, .input = IN_GATE_UP,
+        .when = DENSE },
     { .role = ROLE_UP, .hf = "mlp.up_proj.bias", .gguf = "ffn_up.bias",
         .rows = DIM_FFN, .bias = true, .input = IN_COUNT, .when = MLP_BIAS },
     { .role = ROLE_DOWN, .hf = "mlp.down_proj.weight",
         .gguf = "ffn_down.weight", .rows = DIM_HIDDEN, .cols = DIM_FFN,
-        .input = IN_DOWN },
+        .input = IN_DOWN,
+        .when = DENSE },
     { .role = ROLE_DOWN, .hf = "mlp.down_proj.bias", .gguf = "ffn_down.bias",
         .rows = DIM_HIDDEN, .bias = true, .input = IN_COUNT,
         .when = MLP_BIAS },
     { .hf = NULL },
 };
 
+/* Phi-3: rows of gate, then up. */
+static const struct tensor_row fused_mlp_rows[] = {
+    { .role = ROLE_GATE_UP, .hf = "mlp.gate_up_proj.weight",
+        .gguf = "ffn_up.weight", .rows = DIM_FFN_2, .cols = DIM_HIDDEN,
+        .input = IN_GATE_UP },
+    { .role = ROLE_DOWN, .hf = "mlp.down_proj.weight",
+        .gguf = "ffn_down.weight", .rows = DIM_HIDDEN, .cols = DIM_FFN,
+        .input = IN_DOWN },
+    { .hf = NULL },
+};
+
+/* Mixtral: w1 is gate, w3 up, w2 down. */
+static const struct tensor_row mixtral_rows[] = {
+    { .role = ROLE_ROUTER, .hf = "block_sparse_moe.gate.weight",
+        .gguf = "ffn_gate_inp.weight", .rows = DIM_EXPERTS,
+        .cols = DIM_HIDDEN, .input = IN_COUNT, .when = MOE, .exact = true },
+    { .role = ROLE_GATE_EXPERT, .hf = "block_sparse_moe.experts",
+        .expert = "w1.weight", .gguf = "ffn_gate_exps.weight",
+        .rows = DIM_EXPERT_FFN, .cols = DIM_HIDDEN, .input = IN_EXPERT,
+        .when = MOE },
+    { .role = ROLE_UP_EXPERT, .hf = "block_sparse_moe.experts",
+        .expert = "w3.weight", .gguf = "ffn_up_exps.weight",
+        .rows = DIM_EXPERT_FFN, .cols = DIM_HIDDEN, .input = IN_EXPERT,
+        .when = MOE },
+    { .role = ROLE_DOWN_EXPERT, .hf = "block_sparse_moe.experts",
+        .expert = "w2.weight", .gguf = "ffn_down_exps.weight",
+        .rows = DIM_HIDDEN, .cols = DIM_EXPERT_FFN, .input = IN_EXPERT_DOWN,
+        .when = MOE },
+    { .hf = NULL },
+};
+
+/* Qwen 3 with experts. */
+static const struct tensor_row qwen_moe_rows[] = {
+    { .role = ROLE_ROUTER, .hf = "mlp.gate.weight",
+        .gguf = "ffn_gate_inp.weight", .rows = DIM_EXPERTS,
+        .cols = DIM_HIDDEN, .input = IN_COUNT, .when = MOE, .exact = true },
+    { .role = ROLE_GATE_EXPERT, .hf = "mlp.experts",
+        .expert = "gate_proj.weight", .gguf = "ffn_gate_exps.weight",
+        .rows = DIM_EXPERT_FFN, .cols = DIM_HIDDEN, .input = IN_EXPERT,
+        .when = MOE },
+    { .role = ROLE_UP_EXPERT, .hf = "mlp.experts",
+        .expert = "up_proj.weight", .gguf = "ffn_up_exps.weight",
+        .rows = DIM_EXPERT_FFN, .cols = DIM_HIDDEN, .input = IN_EXPERT,
+        .when = MOE },
+    { .role = ROLE_DOWN_EXPERT, .hf = "mlp.experts",
+        .expert = "down_proj.weight", .gguf = "ffn_down_exps.weight",
+        .rows = DIM_HIDDEN, .cols = DIM_EXPERT_FFN, .input = IN_EXPERT_DOWN,
+        .when = MOE },
+    { .hf = NULL },
+};
+
 static const struct arch_row archs[ARCH_COUNT] = {
     [ARCH_LLAMA] = { .hf_name = "LlamaForCausalLM", .gguf_name = "llama",
-        .permutes_qk = true, .before = embed_rows, .layer = llama_rows,
-        .after = head_rows },
+        .permutes_qk = true,
+        .layer = { attention_rows, ffn_norm_rows, mlp_rows } },
+    [ARCH_MISTRAL] = { .hf_name = "MistralForCausalLM", .gguf_name = "llama",
+        .permutes_qk = true,
+        .layer = { attention_rows, ffn_norm_rows, mlp_rows } },
+    [ARCH_QWEN2] = { .hf_name = "Qwen2ForCausalLM", .gguf_name = "qwen2",
+        .layer = { attention_rows, ffn_norm_rows, mlp_rows } },
+    [ARCH_QWEN3] = { .hf_name = "Qwen3ForCausalLM", .gguf_name = "qwen3",
+        .layer = { attention_rows, head_norm_rows, ffn_norm_rows,
+            mlp_rows } },
+    [ARCH_PHI3] = { .hf_name = "Phi3ForCausalLM", .gguf_name = "phi3",
+        .layer = { fused_attention_rows, ffn_norm_rows, fused_mlp_rows } },
+    [ARCH_GEMMA2] = { .hf_name = "Gemma2ForCausalLM", .gguf_name = "gemma2",
+        .plus_one = true,
+        .layer = { attention_rows, four_norm_rows, mlp_rows } },
+    [ARCH_GEMMA3] = { .hf_name = "Gemma3ForCausalLM", .gguf_name = "gemma3",
+        .plus_one = true,
+        .layer = { attention_rows, head_norm_rows, four_norm_rows,
+            mlp_rows } },
+    [ARCH_MIXTRAL] = { .hf_name = "MixtralForCausalLM", .gguf_name = "llama",
+        .permutes_qk = true,
+        .layer = { attention_rows, ffn_norm_rows, mixtral_rows } },
+    [ARCH_QWEN3MOE] = { .hf_name = "Qwen3MoeForCausalLM", .gguf_name = "qwen3moe",
+        .layer = { attention_rows, head_norm_rows, ffn_norm_rows,
+            mlp_rows, qwen_moe_rows } },
 };
 
 const char *
 input_role_name(enum input_role in)
 {
     static const char *const names[IN_COUNT] = { "qkv", "o", "gate_up",
-        "down", "output" };
+        "down", "output", "expert", "expert_down" };
 
     return in < IN_COUNT ? names[in] : "none";
 }
@@ -144,6 +279,16 @@ dim_of(const struct model_config *c, enum dim d)
         return (uint64_t)c->heads * c->head_dim;
     case DIM_KV:
         return (uint64_t)c->kv_heads * c->head_dim;
+    case DIM_QKV:
+        return ((uint64_t)c->heads + 2 * c->kv_heads) * c->head_dim;
+    case DIM_HEAD:
+        return c->head_dim;
+    case DIM_FFN_2:
+        return 2 * (uint64_t)c->ffn;
+    case DIM_EXPERTS:
+        return c->experts;
+    case DIM_EXPERT_FFN:
+        return c->expert_ffn;
     case DIM_ONE:
         break;
     }
@@ -151,7 +296,7 @@ dim_of(const struct model_config *c, enum dim d)
 }
 
 static bool
-is_there(const struct model_config *c, enum when when)
+is_there(const struct model_config *c, enum when when, int layer)
 {
     switch (when) {
     case UNTIED:
@@ -162,6 +307,10 @@ is_there(const struct model_config *c, enum when when)
         return c->o_bias;
     case MLP_BIAS:
         return c->mlp_bias;
+    case DENSE:
+        return !config_has_experts(c, (uint32_t)layer);
+    case MOE:
+        return config_has_experts(c, (uint32_t)layer);
     case ALWAYS:
         break;
     }
@@ -177,52 +326,74 @@ heads_of(const struct model_config *c, enum heads heads)
 }
 
 static void
+name_tensor(struct model_plan *p, struct tensor_plan *t,
+    const struct tensor_row *row)
+{
+    if (t->layer < 0)
+        return;
+    t->gguf = t->expert > 0 ? t[-1].gguf :
+        arena_printf(&p->arena, "blk.%d.%s", t->layer, row->gguf);
+    if (row->expert == NULL)
+        t->hf = arena_printf(&p->arena, "model.layers.%d.%s", t->layer,
+            row->hf);
+    else
+        t->hf = arena_printf(&p->arena, "model.layers.%d.%s.%u.%s", t->layer,
+            row->hf, t->expert, row->expert);
+}
+
+static void
 add_rows(struct model_plan *p, const struct model_config *c,
     const struct tensor_row *row, int layer)
 {
     for (; row->hf != NULL; row++) {
-        struct tensor_plan *t = &p->t[p->n];
+        uint32_t experts = row->expert != NULL ? c->experts : 0;
 
-        if (!is_there(c, row->when))
+        if (!is_there(c, row->when, layer))
             continue;
-        *t = (struct tensor_plan){ .role = row->role, .bias = row->bias,
-            .layer = layer, .norm = row->norm, .input = row->input,
-            .rows = dim_of(c, row->rows), .cols = dim_of(c, row->cols),
-            .rank = row->cols == DIM_ONE ? 1 : 2,
-            .permute_heads = heads_of(c, row->heads),
-            .hf = row->hf, .gguf = row->gguf };
-        if (layer >= 0) {
-            t->hf = arena_printf(&p->arena, "model.layers.%d.%s", layer,
-                row->hf);
-            t->gguf = arena_printf(&p->arena, "blk.%d.%s", layer, row->gguf);
+        for (uint32_t i = 0; i == 0 || i < experts; i++) {
+            struct tensor_plan *t = &p->t[p->n++];
+
+            *t = (struct tensor_plan){ .role = row->role, .bias = row->bias,
+                .layer = layer, .norm = row->norm, .input = row->input,
+                .rows = dim_of(c, row->rows), .cols = dim_of(c, row->cols),
+                .rank = row->cols == DIM_ONE ? 1 : 2,
+                .permute_heads = heads_of(c, row->heads),
+                .experts = experts, .expert = i, .exact = row->exact,
+                .plus_one = row->norm && archs[c->arch].plus_one,
+                .hf = row->hf, .gguf = row->gguf };
+            name_tensor(p, t, row);
         }
-        p->n++;
     }
 }
 
+/* How many tensors one layer has at most. */
 static size_t
-count_rows(const struct tensor_row *row)
+count_layer(const struct model_config *c)
 {
     size_t n = 0;
 
-    while (row[n].hf != NULL)
-        n++;
+    for (size_t k = 0; k < LAYER_PARTS; k++)
+        for (const struct tensor_row *row = archs[c->arch].layer[k];
+             row != NULL && row->hf != NULL; row++)
+            n += row->expert != NULL ? c->experts : 1;
     return n;
 }
 
 void
 model_plan(struct model_plan *p, const struct model_config *c)
 {
-    const struct arch_row *a = &archs[c->arch];
-    size_t most = count_rows(a->before) + count_rows(a->after) +
-        count_rows(a->layer) * c->layers; /* layers <= MODEL_MAX_LAYERS */
+    /* layers and layers * experts have limits: config.h */
+    size_t most = countof(embed_rows) + countof(head_rows) +
+        count_layer(c) * c->layers;
 
     *p = (struct model_plan){ 0 };
     p->t = arena_alloc(&p->arena, most * sizeof *p->t);
-    add_rows(p, c, a->before, -1);
+    add_rows(p, c, embed_rows, -1);
     for (uint32_t i = 0; i < c->layers; i++)
-        add_rows(p, c, a->layer, (int)i);
-    add_rows(p, c, a->after, -1);
+        for (size_t k = 0; k < LAYER_PARTS; k++)
+            if (archs[c->arch].layer[k] != NULL)
+                add_rows(p, c, archs[c->arch].layer[k], (int)i);
+    add_rows(p, c, head_rows, -1);
 }
 
 void
@@ -276,13 +447,23 @@ arch_permutes_qk(enum arch a)
     return archs[a].permutes_qk;
 }
 
+bool
+arch_norm_plus_one(enum arch a)
+{
+    return archs[a].plus_one;
+}
+
 /* The names that are known, for messages. */
 static const char *
 known_names(bool hf, struct str *out)
 {
-    for (size_t i = 0; i < ARCH_COUNT; i++)
-        str_addf(out, "%s%s", i > 0 ? ", " : "",
-            hf ? archs[i].hf_name : archs[i].gguf_name);
+    for (size_t i = 0; i < ARCH_COUNT; i++) {
+        const char *name = hf ? archs[i].hf_name : archs[i].gguf_name;
+
+        if (!hf && i > 0 && strcmp(name, archs[0].gguf_name) == 0)
+            continue; /* `llama` is several */
+        str_addf(out, "%s%s", i > 0 ? ", " : "", name);
+    }
     return str_get(out);
 }
 

@@ -30,6 +30,16 @@ enum tensor_role {
     ROLE_GATE,
     ROLE_UP,
     ROLE_DOWN,
+    ROLE_QKV,      /* q, k and v rows in one matrix */
+    ROLE_GATE_UP,  /* gate and up rows in one matrix */
+    ROLE_Q_NORM,   /* of each head, before the rotation */
+    ROLE_K_NORM,
+    ROLE_POST_ATTN_NORM, /* of what attention adds */
+    ROLE_POST_FFN_NORM,
+    ROLE_ROUTER,   /* which experts a position goes to */
+    ROLE_GATE_EXPERT, /* one expert's */
+    ROLE_UP_EXPERT,
+    ROLE_DOWN_EXPERT,
     ROLE_COUNT
 };
 
@@ -40,10 +50,15 @@ enum input_role {
     IN_GATE_UP, /* feed-forward norm -> gate, up */
     IN_DOWN,    /* activation -> down */
     IN_OUTPUT,  /* last norm -> output matrix */
+    IN_EXPERT,  /* feed-forward norm -> gate, up of the experts it goes to */
+    IN_EXPERT_DOWN, /* an expert's activation -> its down */
     IN_COUNT    /* also: a tensor that multiplies no activation */
 };
 
-/* "qkv", "o", "gate_up", "down", "output": the names in statistics files. */
+/*
+ * "qkv", "o", "gate_up", "down", "output", "expert", "expert_down": the names
+ * in statistics files.
+ */
 const char *input_role_name(enum input_role in);
 
 /* One tensor that a model must have. */
@@ -57,11 +72,18 @@ struct tensor_plan {
     uint64_t rows;   /* of a matrix, or the length of a vector */
     uint64_t cols;   /* 1 for a vector */
     uint32_t permute_heads; /* > 0: GGUF reorders rows in so many heads */
+    /* > 0: GGUF stacks so many tensors of this shape in one; this is `expert` */
+    uint32_t experts, expert;
     bool norm;       /* norm weight: always F32 in GGUF */
+    bool plus_one;   /* GGUF holds w + 1 */
+    bool exact;      /* a matrix that stays F32 in GGUF (router) */
     enum input_role input;
 };
 
-/* Every tensor in a fixed order: embedding, layers, norm, output. */
+/*
+ * Every tensor of a folder in a fixed order: embedding, layers, norm, output.
+ * The experts of a matrix follow each other; their GGUF name is the same.
+ */
 struct model_plan {
     struct tensor_plan *t;
     size_t n;
@@ -70,7 +92,10 @@ struct model_plan {
 
 void model_plan(struct model_plan *p, const struct model_config *c);
 void model_plan_release(struct model_plan *p);
-/* NULL if the model has no tensor of that name (either kind of name). */
+/*
+ * NULL if the model has no tensor of that name (either kind of name). Of stacked
+ * experts the first one.
+ */
 const struct tensor_plan *plan_find_hf(const struct model_plan *p,
     const char *name);
 const struct tensor_plan *plan_find_gguf(const struct model_plan *p,
@@ -93,6 +118,8 @@ int arch_from_gguf(enum arch *a, const char *name, const char *place,
     struct err *e);
 /* GGUF has q and k in the order of adjacent rope pairs. */
 bool arch_permutes_qk(enum arch a);
+/* Norms multiply by w + 1, which is what GGUF holds. */
+bool arch_norm_plus_one(enum arch a);
 
 /* A tensor that a checkpoint may carry and nobody needs (rotary tables). */
 bool arch_ignores(const struct model_config *c, const char *hf_name);

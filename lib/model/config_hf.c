@@ -1,10 +1,11 @@
 /*
  * config_hf.c - model_config from a Hugging Face config.json
  *
- * The older way of writing has `rope_theta`, `rope_scaling` and `torch_dtype`
- * at the top; the newer has `rope_parameters` and `dtype`. Both are read. What
- * would change the result and is not known is refused, never skipped.
+ * Older and newer ways of writing are both read. What would change the result
+ * and is not known is refused, never skipped; what class defaults of
+ * transformers would fill in differently for each architecture must be there.
  */
+#include <math.h>
 #include <string.h>
 
 #include "lib/base/json.h"
@@ -51,7 +52,8 @@ read_sizes(struct model_config *c, const json_t *o, const char *place,
         return e->code;
     c->kv_heads = is_set(o, "num_key_value_heads") ?
         get_count(o, "num_key_value_heads", c->heads, place, e) : c->heads;
-    if (is_set(o, "head_dim"))
+    if (is_set(o, "head_dim") || c->arch == ARCH_QWEN3 ||
+        c->arch == ARCH_QWEN3MOE || arch_norm_plus_one(c->arch))
         c->head_dim = get_count(o, "head_dim", MODEL_MAX_HEAD_DIM, place, e);
     else if (c->hidden % c->heads == 0 &&
         c->hidden / c->heads <= MODEL_MAX_HEAD_DIM)
@@ -76,76 +78,220 @@ read_sizes(struct model_config *c, const json_t *o, const char *place,
 }
 
 static int
-read_llama3(struct rope_config *r, const json_t *o, const char *place,
-    struct err *e)
-{
-    r->type = ROPE_LLAMA3;
-    r->factor = json_get_real(o, "factor", 1.0, 1e6, place, e);
-    r->low_freq = json_get_real(o, "low_freq_factor", 1e-6, 1e6, place, e);
-    r->high_freq = json_get_real(o, "high_freq_factor", 1e-6, 1e6, place, e);
-    r->original = json_get_real(o, "original_max_position_embeddings", 1.0,
-        MODEL_MAX_POSITIONS, place, e);
-    if (e->code == 0 && !(r->high_freq > r->low_freq))
-        err_set(e, ERR_WORK, "%s: 'high_freq_factor' must be larger than "
-            "'low_freq_factor'; repair it", place);
-    return e->code;
-}
-
-/* `o`: rope_scaling or rope_parameters. */
-static int
-read_scaling(struct rope_config *r, const json_t *o, const char *place,
-    struct err *e)
-{
-    const char *key = is_set(o, "rope_type") ? "rope_type" : "type";
-    const char *type = is_set(o, key) ? json_get_str(o, key, place, e) :
-        "default";
-
-    if (type == NULL)
-        return e->code;
-    if (strcmp(type, "default") == 0)
-        return 0;
-    if (strcmp(type, "linear") == 0) {
-        r->type = ROPE_LINEAR;
-        r->factor = json_get_real(o, "factor", 1.0, 1e6, place, e);
-        return e->code;
-    }
-    if (strcmp(type, "llama3") == 0)
-        return read_llama3(r, o, place, e);
-    return err_set(e, ERR_WORK,
-        "%s: rope type '%.60s' is not carried out; quern knows default, "
-        "linear and llama3", place, type);
-}
-
-static int
 read_rope(struct model_config *c, const json_t *o, const char *place,
     struct err *e)
 {
-    struct rope_config *r = &c->rope;
-    const json_t *place_of_theta = o;
-    const char *key = NULL;
-
-    r->dims = c->head_dim;
-    if (is_set(o, "rope_parameters"))
-        key = "rope_parameters";
-    else if (is_set(o, "rope_scaling"))
-        key = "rope_scaling";
-    if (key != NULL) {
-        const json_t *scaling = json_get_object(o, key, place, e);
-
-        if (scaling == NULL || read_scaling(r, scaling, place, e) != 0)
-            return e->code;
-        if (is_set(scaling, "rope_theta"))
-            place_of_theta = scaling;
-    }
-    r->theta = is_set(place_of_theta, "rope_theta") ?
-        json_get_real(place_of_theta, "rope_theta", 1.0, 1e12, place, e) :
-        10000.0; /* the first Llamas' files do not say */
-    if (e->code == 0 && is_set(o, "partial_rotary_factor") &&
-        json_number_value(json_object_get(o, "partial_rotary_factor")) != 1.0)
+    if (config_rope_from_hf(c, o, place, e) != 0)
+        return e->code;
+    if (c->rope.dims != c->head_dim && c->arch != ARCH_PHI3)
         err_set(e, ERR_WORK, "%s: 'partial_rotary_factor' is not carried out "
             "for %s; take another model", place, arch_hf_name(c->arch));
     return e->code;
 }
+
+/* `layer_types`: one word for each layer. */
+static int
+read_layer_types(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    const json_t *list = json_object_get(o, "layer_types");
+
+    if (json_array_size(list) != c->layers)
+        return err_set(e, ERR_WORK, "%s: 'layer_types' is not a list of %u "
+            "words, one for each layer; repair it", place, c->layers);
+    for (uint32_t i = 0; i < c->layers; i++) {
+        const char *type = json_string_value(json_array_get(list, i));
+
+        if (type != NULL && strcmp(type, "sliding_attention") == 0)
+            config_set_layer(c->local, i);
+        else if (type == NULL || strcmp(type, "full_attention") != 0)
+            return err_set(e, ERR_WORK, "%s: 'layer_types': layer %u is "
+                "'%.60s'; quern knows full_attention and sliding_attention",
+                place, i, type != NULL ? type : "no text");
+    }
+    return 0;
+}
+
+/* The window of layers [from, layers) of which each `global`th sees all. */
+static int
+read_window(struct model_config *c, const json_t *o, uint32_t from,
+    uint32_t global, const char *place, struct err *e)
+{
+    if (!is_set(o, "sliding_window"))
+        return 0;
+    c->window = get_count(o, "sliding_window", MODEL_MAX_POSITIONS, place, e);
+    for (uint32_t i = from; i < c->layers; i++)
+        if (global == 0 || (i + 1) % global != 0)
+            config_set_layer(c->local, i);
+    return e->code;
+}
+
+static int
+read_act(struct model_config *c, const json_t *o, const char *key,
+    const char *want, const char *place, struct err *e)
+{
+    const char *act = is_set(o, key) ? json_get_str(o, key, place, e) : want;
+
+    if (act != NULL && strcmp(act, want) != 0)
+        err_set(e, ERR_WORK, "%s: '%s' '%.60s' is not carried out for %s; it "
+            "must be %s", place, key, act, arch_hf_name(c->arch), want);
+    return e->code;
+}
+
+static int
+read_llama(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    c->qkv_bias = get_flag(o, "attention_bias", false, place, e);
+    c->o_bias = c->qkv_bias;
+    c->mlp_bias = get_flag(o, "mlp_bias", false, place, e);
+    return e->code;
+}
+
+static int
+read_mistral(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    return read_window(c, o, 0, 0, place, e);
+}
+
+/* Qwen 2 and 3: a window only if asked for, from some layer on. */
+static int
+read_qwen(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    int64_t from;
+
+    if (c->arch == ARCH_QWEN2) {
+        c->qkv_bias = true;
+    } else {
+        c->qkv_bias = get_flag(o, "attention_bias", false, place, e);
+        c->o_bias = c->qkv_bias;
+    }
+    if (!get_flag(o, "use_sliding_window", false, place, e) || e->code != 0)
+        return e->code;
+    if (c->arch == ARCH_QWEN3MOE)
+        return read_window(c, o, 0, 0, place, e);
+    if (is_set(o, "layer_types"))
+        return read_layer_types(c, o, place, e) != 0 ? e->code :
+            read_window(c, o, c->layers, 0, place, e);
+    from = json_get_int(o, "max_window_layers", 0, MODEL_MAX_LAYERS, place,
+        e);
+    return e->code != 0 ? e->code :
+        read_window(c, o, (uint32_t)from, 0, place, e);
+}
+
+static int
+read_cap(double *cap, const json_t *o, const char *key, const char *place,
+    struct err *e)
+{
+    if (is_set(o, key))
+        *cap = json_get_real(o, key, 1e-3, 1e6, place, e);
+    return e->code;
+}
+
+static int
+read_gemma(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    uint32_t global = c->arch == ARCH_GEMMA2 ? 2 : 6;
+
+    c->gelu = true;
+    c->embed_scale = (double)(float)sqrt((double)c->hidden);
+    c->attn_scale = 1.0 / sqrt(json_get_real(o, "query_pre_attn_scalar", 1e-3,
+        1e6, place, e));
+    c->qkv_bias = get_flag(o, "attention_bias", false, place, e);
+    c->o_bias = c->qkv_bias;
+    if (read_cap(&c->attn_cap, o, "attn_logit_softcapping", place, e) != 0 ||
+        read_cap(&c->logit_cap, o, "final_logit_softcapping", place, e) != 0)
+        return e->code;
+    if (get_flag(o, "use_bidirectional_attention", false, place, e))
+        return err_set(e, ERR_WORK, "%s: 'use_bidirectional_attention' is not "
+            "carried out; take another model", place);
+    if (is_set(o, "layer_types"))
+        return read_layer_types(c, o, place, e) != 0 ? e->code :
+            read_window(c, o, c->layers, 0, place, e);
+    if (c->arch == ARCH_GEMMA3 && is_set(o, "sliding_window_pattern"))
+        global = get_count(o, "sliding_window_pattern", MODEL_MAX_LAYERS,
+            place, e);
+    return read_window(c, o, 0, global, place, e);
+}
+
+static int
+read_experts(struct model_config *c, const json_t *o, const char *number,
+    const char *place, struct err *e)
+{
+    c->experts = get_count(o, number, MODEL_MAX_EXPERTS, place, e);
+    if (e->code == 0)
+        c->experts_used = get_count(o, "num_experts_per_tok", c->experts,
+            place, e);
+    if (e->code == 0 && (uint64_t)c->experts * c->layers >
+        MODEL_MAX_ALL_EXPERTS)
+        err_set(e, ERR_WORK, "%s: %u layers of %u experts are more than %d "
+            "experts; repair '%s'", place, c->layers, c->experts,
+            MODEL_MAX_ALL_EXPERTS, number);
+    return e->code;
+}
+
+static int
+read_mixtral(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    c->experts_norm = true;
+    c->expert_ffn = c->ffn;
+    if (read_experts(c, o, "num_local_experts", place, e) != 0)
+        return e->code;
+    return read_window(c, o, 0, 0, place, e);
+}
+
+static int
+read_qwen_moe(struct model_config *c, const json_t *o, const char *place,
+    struct err *e)
+{
+    const json_t *dense = json_object_get(o, "mlp_only_layers"), *item;
+    uint32_t step;
+    size_t k;
+
+    c->expert_ffn = get_count(o, "moe_intermediate_size", MODEL_MAX_FFN,
+        place, e);
+    c->experts_norm = get_flag(o, "norm_topk_prob", false, place, e);
+    step = is_set(o, "decoder_sparse_step") ?
+        get_count(o, "decoder_sparse_step", MODEL_MAX_LAYERS, place, e) : 1;
+    if (e->code != 0 || read_experts(c, o, "num_experts", place, e) != 0)
+        return e->code;
+    for (uint32_t i = 0; i < c->layers; i++)
+        if ((i + 1) % step != 0)
+            config_set_layer(c->dense, i);
+    json_array_foreach(dense, k, item) {
+        json_int_t layer = json_integer_value(item);
+
+        if (!json_is_integer(item) || layer < 0 || layer >= c->layers)
+            return err_set(e, ERR_WORK, "%s: 'mlp_only_layers': item %zu is "
+                "no layer's number; repair it", place, k);
+        config_set_layer(c->dense, (uint32_t)layer);
+    }
+    return read_qwen(c, o, place, e);
+}
+
+/* What one architecture reads beyond the rest, and its defaults. */
+static const struct {
+    int (*read)(struct model_config *c, const json_t *o, const char *place,
+        struct err *e);
+    const char *act_key, *act;
+    bool tied;
+} own[ARCH_COUNT] = {
+    [ARCH_LLAMA] = { read_llama, "hidden_act", "silu", false },
+    [ARCH_MISTRAL] = { read_mistral, "hidden_act", "silu", false },
+    [ARCH_QWEN2] = { read_qwen, "hidden_act", "silu", false },
+    [ARCH_QWEN3] = { read_qwen, "hidden_act", "silu", false },
+    [ARCH_PHI3] = { read_mistral, "hidden_act", "silu", false },
+    [ARCH_GEMMA2] = { read_gemma, "hidden_activation", "gelu_pytorch_tanh",
+        true },
+    [ARCH_GEMMA3] = { read_gemma, "hidden_activation", "gelu_pytorch_tanh",
+        true },
+    [ARCH_MIXTRAL] = { read_mixtral, "hidden_act", "silu", false },
+    [ARCH_QWEN3MOE] = { read_qwen_moe, "hidden_act", "silu", false },
+};
 
 static void
 add_eos(struct model_config *c, const json_t *v)
@@ -188,17 +334,12 @@ read_rest(struct model_config *c, const json_t *o, const char *place,
         json_integer_value(bos) < c->vocab ?
         (int32_t)json_integer_value(bos) : -1;
     config_add_eos(c, o);
-    c->tied = get_flag(o, "tie_word_embeddings", false, place, e);
-    c->qkv_bias = get_flag(o, "attention_bias", false, place, e);
-    c->o_bias = c->qkv_bias;
-    c->mlp_bias = get_flag(o, "mlp_bias", false, place, e);
-    if (e->code == 0 && is_set(o, "hidden_act")) {
-        const char *act = json_get_str(o, "hidden_act", place, e);
-
-        if (act != NULL && strcmp(act, "silu") != 0)
-            err_set(e, ERR_WORK, "%s: 'hidden_act' '%.60s' is not carried out "
-                "for %s; it must be silu", place, act, arch_hf_name(c->arch));
-    }
+    c->tied = get_flag(o, "tie_word_embeddings", own[c->arch].tied, place, e);
+    c->attn_scale = 1.0 / sqrt((double)c->head_dim);
+    c->embed_scale = 1.0;
+    if (e->code != 0 || own[c->arch].read(c, o, place, e) != 0 ||
+        read_act(c, o, own[c->arch].act_key, own[c->arch].act, place, e) != 0)
+        return e->code;
     if (e->code == 0 && is_set(o, "quantization_config"))
         err_set(e, ERR_WORK, "%s: the model is quantized already "
             "('quantization_config'); start from the full-precision one",

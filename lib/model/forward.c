@@ -18,7 +18,6 @@
 
 enum {
     ROW_STEP = 8,      /* rows of a row-wise task */
-    ATTN_STEP = 16,    /* positions of an attention task */
     TILE_FLOATS = 1 << 20, /* widened weights of a thread */
 };
 
@@ -29,14 +28,19 @@ min_size(size_t a, size_t b)
 }
 
 void
-work_init(struct work *w, const struct model_config *c, const float *inv,
-    struct pool *pool)
+work_init(struct work *w, const struct model_config *c,
+    float *const *inv, struct pool *pool)
 {
     size_t threads = pool_threads(pool);
 
     *w = (struct work){ .c = c, .pool = pool };
-    w->rope.inv = inv;
-    w->rope.half = c->rope.dims / 2;
+    for (size_t i = 0; i < ROPE_KINDS; i++) {
+        const struct rope_config *r = i == ROPE_LOCAL ? &c->rope_local :
+            &c->rope;
+
+        w->rope[i] = (struct rope_table){ .inv = inv[i],
+            .half = r->dims / 2, .attention = (float)r->attention };
+    }
     w->scores = mem_calloc(threads, sizeof *w->scores);
     w->tiles = mem_calloc(threads, sizeof *w->tiles);
     w->score_cap = mem_calloc(threads, sizeof *w->score_cap);
@@ -72,8 +76,11 @@ work_release(struct work *w)
     free(w->tiles);
     free(w->score_cap);
     free(w->tile_cap);
-    free(w->rope.cos);
-    free(w->rope.sin);
+    for (size_t i = 0; i < ROPE_KINDS; i++) {
+        free(w->rope[i].cos);
+        free(w->rope[i].sin);
+    }
+    routing_free(w->routing);
     free(w->pieces);
     free(w->act);
     *w = (struct work){ 0 };
@@ -85,6 +92,7 @@ work_reserve(struct work *w, size_t n)
     const struct model_config *c = w->c;
     size_t q = (size_t)c->heads * c->head_dim;
     size_t kv = (size_t)c->kv_heads * c->head_dim;
+    size_t ffn = c->ffn > c->expert_ffn ? c->ffn : c->expert_ffn;
     size_t rows = 16;
 
     if (n <= w->rows)
@@ -98,66 +106,15 @@ work_reserve(struct work *w, size_t n)
     w->attn = mem_aligned(rows * q, sizeof(float));
     w->k = mem_aligned(rows * kv, sizeof(float));
     w->v = mem_aligned(rows * kv, sizeof(float));
-    w->gate = mem_aligned(rows * c->ffn, sizeof(float));
-    w->up = mem_aligned(rows * c->ffn, sizeof(float));
+    w->gate = mem_aligned(rows * ffn, sizeof(float));
+    w->up = mem_aligned(rows * ffn, sizeof(float));
     w->out = mem_aligned(rows * c->hidden, sizeof(float));
+    if (c->experts > 0)
+        routing_reserve(w, rows);
     act_forget(w);
 }
 
-/* Room for `need` positions of which `used` hold something. */
-void
-kv_reserve(struct kv *kv, const struct model_config *c, size_t used,
-    size_t need)
-{
-    size_t heads = c->kv_heads, dim = c->head_dim;
-    size_t cap = kv->cap > 0 ? kv->cap : 64;
-    float *k, *v;
-
-    if (need <= kv->cap)
-        return;
-    while (cap < need)
-        cap *= 2;
-    k = mem_aligned(heads * cap, dim * sizeof(float));
-    v = mem_aligned(heads * cap, dim * sizeof(float));
-    for (size_t h = 0; used > 0 && h < heads; h++) {
-        memcpy(k + h * cap * dim, kv->k + h * kv->cap * dim,
-            used * dim * sizeof(float));
-        memcpy(v + h * cap * dim, kv->v + h * kv->cap * dim,
-            used * dim * sizeof(float));
-    }
-    kv_release(kv);
-    *kv = (struct kv){ k, v, cap };
-}
-
-void
-kv_release(struct kv *kv)
-{
-    free(kv->k);
-    free(kv->v);
-    *kv = (struct kv){ 0 };
-}
-
-static void
-rope_reserve(struct rope_table *r, size_t n)
-{
-    if (n > r->cap) {
-        r->cap = n > 2 * r->cap ? n : 2 * r->cap;
-        r->cos = mem_realloc(r->cos, r->cap * r->half, sizeof(float));
-        r->sin = mem_realloc(r->sin, r->cap * r->half, sizeof(float));
-    }
-    for (; r->n < n; r->n++) {
-        for (size_t i = 0; i < r->half; i++) {
-            /* the angle is rounded to float32, as everybody does */
-            float angle = (float)r->n * r->inv[i];
-
-            r->cos[r->n * r->half + i] = (float)cos((double)angle);
-            r->sin[r->n * r->half + i] = (float)sin((double)angle);
-        }
-    }
-}
-
-/* A thread's buffer of at least n floats. */
-static float *
+float *
 thread_floats(float **buffer, size_t *cap, size_t n)
 {
     if (n > *cap) {
@@ -280,7 +237,7 @@ struct rows_job {
     struct work *w;
     float *y;
     const float *x, *weight;
-    size_t n;
+    size_t n, cols;
     void (*one)(const struct rows_job *j, size_t row);
 };
 
@@ -328,7 +285,7 @@ add_one(const struct rows_job *j, size_t row)
     add_f32(j->y + row * h, j->y + row * h, j->x + row * h, h);
 }
 
-static void
+void
 add_rows(struct work *w, float *y, const float *x, size_t n)
 {
     struct rows_job j = { .w = w, .y = y, .x = x, .n = n, .one = add_one };
@@ -339,151 +296,68 @@ add_rows(struct work *w, float *y, const float *x, size_t n)
 static void
 silu_one(const struct rows_job *j, size_t row)
 {
-    size_t f = j->w->c->ffn;
+    float *y = j->y + row * j->cols;
 
-    silu_mul_f32(j->y + row * f, j->y + row * f, j->x + row * f, f);
+    silu_mul_f32(y, y, j->x + row * j->cols, j->cols);
 }
 
-/* Rotates q and k of a position and files k and v. */
 static void
-rope_row(struct work *w, struct kv *kv, size_t row, size_t pos)
+gelu_one(const struct rows_job *j, size_t row)
 {
-    const struct model_config *c = w->c;
-    size_t dim = c->head_dim;
-    const float *cosines = w->rope.cos + pos * w->rope.half;
-    const float *sines = w->rope.sin + pos * w->rope.half;
-    float *q = w->q + row * c->heads * dim;
-    float *k = w->k + row * c->kv_heads * dim;
-    const float *v = w->v + row * c->kv_heads * dim;
+    float *y = j->y + row * j->cols;
 
-    if (c->rope.pairs) {
-        rope_pairs_f32(q, c->heads, dim, cosines, sines);
-        rope_pairs_f32(k, c->kv_heads, dim, cosines, sines);
-    } else {
-        rope_half_f32(q, c->heads, dim, cosines, sines);
-        rope_half_f32(k, c->kv_heads, dim, cosines, sines);
-    }
-    for (size_t h = 0; h < c->kv_heads; h++) {
-        size_t at = (h * kv->cap + pos) * dim;
-
-        memcpy(kv->k + at, k + h * dim, dim * sizeof *k);
-        memcpy(kv->v + at, v + h * dim, dim * sizeof *v);
-    }
+    gelu_tanh_mul_f32(y, y, j->x + row * j->cols, j->cols);
 }
 
 void
-work_spans(struct work *w, const struct span *spans, size_t n_spans)
+act_rows(struct work *w, float *y, const float *x, size_t n, size_t ffn)
 {
-    size_t n = 0, last = 0;
+    struct rows_job j = { .w = w, .y = y, .x = x, .n = n, .cols = ffn,
+        .one = w->c->gelu ? gelu_one : silu_one };
 
-    for (size_t i = 0; i < n_spans; i++) {
-        n += (spans[i].n + ATTN_STEP - 1) / ATTN_STEP;
-        if (spans[i].pos0 + spans[i].n > last)
-            last = spans[i].pos0 + spans[i].n;
-    }
-    if (n > w->piece_cap) {
-        w->pieces = mem_realloc(w->pieces, n, sizeof *w->pieces);
-        w->piece_cap = n;
-    }
-    w->n_pieces = 0;
-    for (size_t i = 0; i < n_spans; i++)
-        for (size_t j = 0; j < spans[i].n; j += ATTN_STEP)
-            w->pieces[w->n_pieces++] = (struct piece){ i, j,
-                min_size(ATTN_STEP, spans[i].n - j) };
-    rope_reserve(&w->rope, last);
+    run_rows(&j);
 }
 
-struct attn_job {
-    struct work *w;
-    const struct span *spans;
-};
-
-static void
-rope_task(void *ctx, size_t i, unsigned thread)
+/* tanh(x) = 1 - 2 / (exp(2 x) + 1), right at both ends, too. */
+void
+soft_cap(float *x, size_t n, float cap)
 {
-    const struct attn_job *j = ctx;
-    const struct piece *p = &j->w->pieces[i];
-    const struct span *s = &j->spans[p->span];
-
-    (void)thread;
-    for (size_t r = p->first; r < p->first + p->n; r++)
-        rope_row(j->w, s->kv, s->row0 + r, s->pos0 + r);
+    scale_f32(x, 2.0f / cap, x, n);
+    exp_f32_row(x, x, n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * (1.0f - 2.0f / (x[i] + 1.0f));
 }
 
-/* One head over the positions of a piece. */
-static void
-attn_task(void *ctx, size_t i, unsigned thread)
-{
-    const struct attn_job *j = ctx;
-    struct work *w = j->w;
-    const struct model_config *c = w->c;
-    const struct piece *p = &w->pieces[i / c->heads];
-    const struct span *span = &j->spans[p->span];
-    size_t dim = c->head_dim, stride = (size_t)c->heads * dim;
-    size_t head = i % c->heads, row = span->row0 + p->first;
-    size_t before = span->pos0 + p->first, keys = before + p->n;
-    size_t at = head / (c->heads / c->kv_heads) * span->kv->cap * dim;
-    float *s = thread_floats(&w->scores[thread], &w->score_cap[thread],
-        ATTN_STEP * ((keys + 1023) / 1024 * 1024));
-
-    attn_scores_f32(s, keys, w->q + row * stride + head * dim, stride, p->n,
-        span->kv->k + at, dim, keys, dim, (float)(1.0 / sqrt((double)dim)));
-    for (size_t r = 0; r < p->n; r++) {
-        size_t seen = before + r + 1;
-
-        softmax_f32(s + r * keys, seen);
-        memset(s + r * keys + seen, 0, (keys - seen) * sizeof *s);
-    }
-    attn_mix_f32(w->attn + row * stride + head * dim, stride, s, keys, p->n,
-        span->kv->v + at, dim, keys, dim);
-}
-
-static void
-call_hook(layer_hook *hook, void *ctx, enum input_role in, const float *x,
-    size_t n, size_t cols)
+void
+call_hook(layer_hook *hook, void *ctx, enum input_role in, int expert,
+    const float *x, size_t n, size_t cols)
 {
     if (hook != NULL)
-        hook(ctx, in, x, n, cols);
+        hook(ctx, in, expert, x, n, cols);
 }
 
+/* w->out = the one feed-forward part of w->norm. */
 static void
-attention(struct work *w, const struct block *b, const struct span *spans,
-    float *x, size_t n, layer_hook *hook, void *ctx)
-{
-    const struct model_config *c = w->c;
-    struct attn_job attn = { w, spans };
-
-    norm_rows(w, w->norm, x, b->attn_norm, n);
-    act_forget(w);
-    call_hook(hook, ctx, IN_QKV, w->norm, n, c->hidden);
-    matrix_apply(w, &b->m[ROLE_Q], w->q, w->norm, n);
-    matrix_apply(w, &b->m[ROLE_K], w->k, w->norm, n);
-    matrix_apply(w, &b->m[ROLE_V], w->v, w->norm, n);
-    pool_run(w->pool, w->n_pieces, rope_task, &attn);
-    pool_run(w->pool, w->n_pieces * c->heads, attn_task, &attn);
-    act_forget(w);
-    call_hook(hook, ctx, IN_O, w->attn, n, (size_t)c->heads * c->head_dim);
-    matrix_apply(w, &b->m[ROLE_O], w->out, w->attn, n);
-    add_rows(w, x, w->out, n);
-}
-
-static void
-feed_forward(struct work *w, const struct block *b, float *x, size_t n,
+feed_forward(struct work *w, const struct block *b, size_t n,
     layer_hook *hook, void *ctx)
 {
     const struct model_config *c = w->c;
-    struct rows_job act = { .w = w, .y = w->gate, .x = w->up, .n = n,
-        .one = silu_one };
 
-    norm_rows(w, w->norm, x, b->ffn_norm, n);
-    act_forget(w);
-    call_hook(hook, ctx, IN_GATE_UP, w->norm, n, c->hidden);
+    call_hook(hook, ctx, IN_GATE_UP, -1, w->norm, n, c->hidden);
     matrix_apply(w, &b->m[ROLE_GATE], w->gate, w->norm, n);
     matrix_apply(w, &b->m[ROLE_UP], w->up, w->norm, n);
-    run_rows(&act);
+    act_rows(w, w->gate, w->up, n, c->ffn);
     act_forget(w);
-    call_hook(hook, ctx, IN_DOWN, w->gate, n, c->ffn);
+    call_hook(hook, ctx, IN_DOWN, -1, w->gate, n, c->ffn);
     matrix_apply(w, &b->m[ROLE_DOWN], w->out, w->gate, n);
+}
+
+/* x += w->out, normed first where the architecture does that. */
+static void
+add_part(struct work *w, const float *norm, float *x, size_t n)
+{
+    if (norm != NULL)
+        norm_rows(w, w->out, w->out, norm, n);
     add_rows(w, x, w->out, n);
 }
 
@@ -495,5 +369,12 @@ block_forward(struct work *w, const struct block *b,
     size_t n = spans[n_spans - 1].row0 + spans[n_spans - 1].n;
 
     attention(w, b, spans, x, n, hook, ctx);
-    feed_forward(w, b, x, n, hook, ctx);
+    add_part(w, b->norm[ROLE_POST_ATTN_NORM], x, n);
+    norm_rows(w, w->norm, x, b->norm[ROLE_FFN_NORM], n);
+    act_forget(w);
+    if (b->n_experts > 0)
+        experts_forward(w, b, n, hook, ctx);
+    else
+        feed_forward(w, b, n, hook, ctx);
+    add_part(w, b->norm[ROLE_POST_FFN_NORM], x, n);
 }

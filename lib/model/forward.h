@@ -1,6 +1,7 @@
 /*
  * forward.h - one decoder layer, and what it needs to work in
- * Internal to lib/model.
+ * Internal to lib/model: forward.c has products and the whole of a layer,
+ * attention.c and experts.c their parts.
  */
 #ifndef QUERN_MODEL_FORWARD_H
 #define QUERN_MODEL_FORWARD_H
@@ -13,9 +14,18 @@
 
 enum { BATCH_ROWS = 512 }; /* positions that go through a layer together */
 
+/* The ways in which a model can turn q and k. */
+enum rope_kind {
+    ROPE_NEAR,
+    ROPE_FAR,   /* texts longer than the trained context (longrope) */
+    ROPE_LOCAL, /* local layers, where they have their own */
+    ROPE_KINDS
+};
+
 /* Cosines and sines of positions [0, n), `half` for each. */
 struct rope_table {
-    const float *inv; /* [half]; borrowed */
+    const float *inv; /* [half]; borrowed; NULL: the model has no such kind */
+    float attention;  /* both are multiplied by it */
     size_t half, n, cap;
     float *cos, *sin; /* owned */
 };
@@ -30,6 +40,7 @@ struct kv {
 struct span {
     struct kv *kv; /* of the layer at hand; borrowed */
     size_t row0, n, pos0;
+    bool far; /* turns by ROPE_FAR */
 };
 
 /* What one attention task does: some rows of one span, one head. */
@@ -45,9 +56,10 @@ struct work {
     float *norm;                  /* [rows][hidden] */
     float *q, *attn;              /* [rows][heads * head_dim] */
     float *k, *v;                 /* [rows][kv_heads * head_dim] */
-    float *gate, *up;             /* [rows][ffn] */
+    float *gate, *up;             /* [rows][ffn or expert_ffn] */
     float *out;                   /* [rows][hidden] */
-    struct rope_table rope;
+    struct routing *routing;      /* of experts.c; NULL where there are none */
+    struct rope_table rope[ROPE_KINDS];
     struct piece *pieces;         /* [n_pieces]; owned */
     size_t n_pieces, piece_cap;
     /* activations encoded for packed weights, made when first asked for */
@@ -60,9 +72,9 @@ struct work {
     size_t *score_cap, *tile_cap; /* floats */
 };
 
-/* `inv` [rope.dims / 2] is borrowed. */
-void work_init(struct work *w, const struct model_config *c, const float *inv,
-    struct pool *pool);
+/* inv[ROPE_KINDS], of [rope.dims / 2] each or NULL, are borrowed. */
+void work_init(struct work *w, const struct model_config *c,
+    float *const *inv, struct pool *pool);
 void work_release(struct work *w);
 /* Room for n <= BATCH_ROWS positions. */
 void work_reserve(struct work *w, size_t n);
@@ -78,6 +90,17 @@ void kv_release(struct kv *kv);
 void matrix_apply(struct work *w, const struct matrix *m, float *y,
     const float *x, size_t n);
 void act_forget(struct work *w);
+
+/* A thread's buffer of at least n floats. */
+float *thread_floats(float **buffer, size_t *cap, size_t n);
+
+/* x [n] becomes cap * tanh(x / cap). */
+void soft_cap(float *x, size_t n, float cap);
+
+/* y [n][ffn] = act(y) * x. */
+void act_rows(struct work *w, float *y, const float *x, size_t n, size_t ffn);
+/* y [n][hidden] += x. */
+void add_rows(struct work *w, float *y, const float *x, size_t n);
 
 /* y [n][hidden] = RMS norm of x times weight. */
 void norm_rows(struct work *w, float *y, const float *x, const float *weight,
@@ -98,5 +121,22 @@ void work_spans(struct work *w, const struct span *spans, size_t n_spans);
 void block_forward(struct work *w, const struct block *b,
     const struct span *spans, size_t n_spans, float *x, layer_hook *hook,
     void *ctx);
+
+/* w->out [n][hidden] = what attention adds to x, before any last norm. */
+void attention(struct work *w, const struct block *b,
+    const struct span *spans, const float *x, size_t n, layer_hook *hook,
+    void *ctx);
+
+/*
+ * experts_forward - w->out [n][hidden] = sum over the experts that each row of
+ * w->norm goes to
+ */
+void experts_forward(struct work *w, const struct block *b, size_t n,
+    layer_hook *hook, void *ctx);
+void routing_reserve(struct work *w, size_t rows);
+void routing_free(struct routing *r); /* NULL is fine */
+
+void call_hook(layer_hook *hook, void *ctx, enum input_role in, int expert,
+    const float *x, size_t n, size_t cols);
 
 #endif

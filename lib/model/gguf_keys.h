@@ -10,13 +10,30 @@
 #include "lib/model/config.h"
 #include "lib/text/tokenizer.h"
 
-/* The keys of the architecture: `llama.block_count` and its kin. */
-void gguf_put_config(struct gguf_writer *w, const struct model_config *c);
 /*
- * Whether the model needs the tensor rope_freqs.weight, F32 [rope.dims / 2]:
- * llama3 scaling, whose divisors (rope_divisors) stand in it.
+ * gguf_put_config - the keys of the architecture: `llama.block_count` and kin
+ *
+ * Where the format has no window, the context is as long as the window at most:
+ * so far the results are the same. Errors: what the format or llama.cpp cannot
+ * express for this architecture (another scale of scores, another pattern of
+ * local layers ..), named.
  */
-bool gguf_needs_rope_freqs(const struct model_config *c);
+int gguf_put_config(struct gguf_writer *w, const struct model_config *c,
+    const char *place, struct err *e);
+
+/* A tensor beside those of the plan: F32 [n] from v. */
+struct gguf_extra {
+    const char *name;
+    size_t n;
+    float v[MODEL_MAX_HEAD_DIM / 2];
+};
+
+/*
+ * gguf_extras - what the rotation needs as tensors; how many there are
+ * llama3 scaling: rope_freqs.weight; longrope: rope_factors_long.weight and
+ * rope_factors_short.weight.
+ */
+size_t gguf_extras(const struct model_config *c, struct gguf_extra extra[2]);
 /*
  * gguf_put_tokenizer - the keys tokenizer.ggml.* for `vocab` ids (the rows of
  * the embedding)

@@ -54,15 +54,24 @@ layer_free(struct layer *l)
     free(l);
 }
 
+static size_t
+matrix_bytes(const struct matrix *m)
+{
+    return m->owned == NULL ? 0 :
+        (size_t)(m->at.rows * m->at.cols) * sizeof(float);
+}
+
 size_t
 layer_bytes(const struct layer *l)
 {
     size_t bytes = 0;
 
     for (size_t i = 0; i < ROLE_COUNT; i++)
-        if (l->block.m[i].owned != NULL)
-            bytes += (size_t)(l->block.m[i].at.rows *
-                l->block.m[i].at.cols) * sizeof(float);
+        bytes += matrix_bytes(&l->block.m[i]);
+    for (uint32_t i = 0; i < l->block.n_experts; i++)
+        bytes += matrix_bytes(&l->block.experts[i].gate) +
+            matrix_bytes(&l->block.experts[i].up) +
+            matrix_bytes(&l->block.experts[i].down);
     return bytes;
 }
 
@@ -90,7 +99,8 @@ layer_forward(struct layer *l, float *hidden, size_t n, struct pool *pool,
     kv_reserve(&l->kv, c, 0, n);
     for (size_t i = 0; i < n; i += BATCH_ROWS) {
         size_t part = n - i < BATCH_ROWS ? n - i : BATCH_ROWS;
-        struct span span = { .kv = &l->kv, .n = part, .pos0 = i };
+        struct span span = { .kv = &l->kv, .n = part, .pos0 = i,
+            .far = rope_is_far(&c->rope, n) };
 
         work_reserve(&l->work, part);
         work_spans(&l->work, &span, 1);

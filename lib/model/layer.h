@@ -24,10 +24,12 @@ size_t layer_bytes(const struct layer *l);
 
 /*
  * Called on the caller's thread, in order of texts, with x [n][cols] dense:
- * the inputs of the matrices that read `in`.
+ * the inputs of the matrices that read `in`. With IN_EXPERT and IN_EXPERT_DOWN
+ * they are the tokens that `expert` was given, so that n counts them; an expert
+ * that was given none is not mentioned. Otherwise `expert` is -1.
  */
-typedef void layer_hook(void *ctx, enum input_role in, const float *x,
-    size_t n, size_t cols);
+typedef void layer_hook(void *ctx, enum input_role in, int expert,
+    const float *x, size_t n, size_t cols);
 
 /* hidden [n][hidden size] = embedding of ids. Errors: id out of range. */
 int model_embed(const struct model *m, const int32_t *ids, size_t n,

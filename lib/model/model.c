@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "kernels/gemm.h"
+#include "kernels/vec.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -138,23 +139,40 @@ open_hf(struct model *m, struct err *e)
     return bind_hf(m, e);
 }
 
+/* Names of rotary tensors, which config_from_gguf reads and checks. */
+static bool
+is_rope_tensor(const char *name)
+{
+    return strcmp(name, "rope_freqs.weight") == 0 ||
+        strcmp(name, "rope_factors_long.weight") == 0 ||
+        strcmp(name, "rope_factors_short.weight") == 0;
+}
+
 static int
 check_gguf_tensor(struct stored *s, const struct tensor_plan *p,
     const struct gguf *g, const struct gguf_tensor *t, struct err *e)
 {
-    uint64_t shape[2] = { t->dim[1], t->dim[0] };
+    uint64_t shape[3] = { t->dim[2], t->dim[1], t->dim[0] };
     uint64_t rows = p->rank == 1 ? 1 : p->rows;
     uint64_t cols = p->rank == 1 ? p->rows : p->cols;
+    uint64_t stack = p->experts > 0 ? p->experts : 1;
+    struct stored one;
 
-    if (t->n_dims > 2 || t->dim[0] != cols || t->dim[1] != rows)
+    if (p->experts > 0 && (t->n_dims != 3 || t->dim[2] != stack))
+        return err_set(e, ERR_WORK, "%s: tensor '%s' is not a stack of %llu "
+            "experts; make the file again", g->map.path, t->name,
+            (unsigned long long)stack);
+    if ((p->experts == 0 && t->n_dims > 2) || t->dim[0] != cols ||
+        t->dim[1] != rows)
         return wrong_shape(g->map.path, t->name, p,
-            p->rank == 1 ? &shape[1] : shape, p->rank, e);
+            p->rank == 1 ? &shape[2] : &shape[1], p->rank, e);
     if (t->type == QT_COUNT || (p->rank == 1 && t->type != QT_F32 &&
         t->type != QT_F16 && t->type != QT_BF16))
         return err_set(e, ERR_WORK, "%s: tensor '%s' has type %s, which quern "
             "does not compute with; take another type", g->map.path, t->name,
             gguf_type_name(t->ggml_type));
-    fill_stored(s, p, gguf_data(g, t), t->type, g->map.path, t->name);
+    fill_stored(&one, p, gguf_data(g, t), t->type, g->map.path, t->name);
+    *s = stored_slice(&one, p->expert * rows, rows);
     return 0;
 }
 
@@ -162,7 +180,7 @@ static int
 bind_gguf(struct model *m, struct err *e)
 {
     const struct gguf *g = &m->gguf;
-    size_t extra = gguf_find(g, "rope_freqs.weight") != NULL;
+    size_t known = 0;
 
     for (size_t i = 0; i < m->plan.n; i++) {
         const struct tensor_plan *p = &m->plan.t[i];
@@ -173,9 +191,12 @@ bind_gguf(struct model *m, struct err *e)
                 "file again", m->path, p->gguf);
         if (check_gguf_tensor(&m->stored[i], p, g, t, e) != 0)
             return e->code;
+        known += p->expert == 0;
     }
-    for (size_t i = 0; g->n > m->plan.n + extra && i < g->n; i++)
-        if (strcmp(g->t[i].name, "rope_freqs.weight") != 0 &&
+    for (size_t i = 0; i < g->n; i++)
+        known += is_rope_tensor(g->t[i].name);
+    for (size_t i = 0; g->n > known && i < g->n; i++)
+        if (!is_rope_tensor(g->t[i].name) &&
             plan_find_gguf(&m->plan, g->t[i].name) == NULL)
             return err_set(e, ERR_WORK, "%s: tensor '%s' is not part of a "
                 "'%s' with these keys; make the file again", m->path,
@@ -221,93 +242,122 @@ open_tokenizer(struct model *m, struct err *e)
     return 0;
 }
 
-/* The divisors that a GGUF file has instead of llama3's numbers. */
-static int
-read_divisors(const struct model *m, float *divisors, struct err *e)
+static void
+open_rope(struct model *m)
 {
-    const char *name = "rope_freqs.weight";
-    const struct gguf_tensor *t = gguf_find(&m->gguf, name);
-    uint32_t half = m->c.rope.dims / 2;
+    const struct rope_config *r = &m->c.rope;
 
-    if (t->type != QT_F32 || t->n_dims != 1 || t->dim[0] != half)
-        return err_set(e, ERR_WORK, "%s: tensor '%s' is not F32 [%u]; make the "
-            "file again", m->path, name, half);
-    memcpy(divisors, gguf_data(&m->gguf, t), half * sizeof *divisors);
-    for (uint32_t i = 0; i < half; i++)
-        if (!(divisors[i] >= 1e-3f && divisors[i] <= 1e6f))
-            return err_set(e, ERR_WORK, "%s: tensor '%s': value %u is %g, not "
-                "from 0.001 to 1e6; make the file again", m->path, name, i,
-                (double)divisors[i]);
-    return 0;
-}
-
-static int
-open_rope(struct model *m, struct err *e)
-{
-    uint32_t half = m->c.rope.dims / 2;
-    float *divisors = NULL;
-    int code = 0;
-
-    m->inv = mem_calloc(half, sizeof *m->inv);
-    if (m->c.rope.type == ROPE_DIVISORS) {
-        divisors = mem_calloc(half, sizeof *divisors);
-        code = read_divisors(m, divisors, e);
+    for (size_t i = 0; i < ROPE_KINDS; i++) {
+        if ((i == ROPE_FAR && r->type != ROPE_LONGROPE) ||
+            (i == ROPE_LOCAL && !m->c.two_ropes))
+            continue;
+        m->inv[i] = mem_calloc(r->dims / 2, sizeof(float));
+        rope_frequencies(i == ROPE_LOCAL ? &m->c.rope_local : r,
+            i == ROPE_FAR, m->inv[i]);
     }
-    if (code == 0)
-        rope_frequencies(&m->c.rope, divisors, m->inv);
-    free(divisors);
-    return code;
 }
 
 const struct stored *
-model_stored(const struct model *m, enum tensor_role role, bool bias,
-    int layer)
+model_stored(const struct model *m, const struct tensor_plan *p)
 {
-    size_t first = 0, last = m->plan.n;
+    return &m->stored[p - m->plan.t];
+}
 
-    if (layer >= 0) {
-        first = m->layer0 + (size_t)layer * m->per_layer;
-        last = first + m->per_layer;
-    }
-    for (size_t i = first; i < last; i++)
-        if (m->plan.t[i].role == role && m->plan.t[i].bias == bias &&
-            m->plan.t[i].layer == layer)
-            return &m->stored[i];
+int
+model_vector(const struct model *m, const struct tensor_plan *p, float *out,
+    struct err *e)
+{
+    stored_to_f32(out, model_stored(m, p), 0, 1, NULL, e);
+    if (p->plus_one && !m->is_gguf)
+        for (uint64_t i = 0; i < p->rows; i++)
+            out[i] += 1.0f;
+    return e->code;
+}
+
+/* The entry outside the layers with this role, or NULL. */
+static const struct tensor_plan *
+head_tensor(const struct model *m, enum tensor_role role)
+{
+    for (size_t i = 0; i < m->plan.n; i++)
+        if (m->plan.t[i].role == role && m->plan.t[i].layer < 0)
+            return &m->plan.t[i];
     return NULL;
 }
 
-/* Freshly allocated float32 copy of a vector; NULL if there is none. */
+/* How matrices of a layer are made. */
+struct loading {
+    const struct model *m;
+    bool convert, force;
+    struct pool *pool;
+};
+
 static int
-load_vector(const struct stored *s, float **out, struct err *e)
+load_rows(const struct loading *l, struct matrix *to, const struct stored *s,
+    uint64_t row0, uint64_t rows, struct err *e)
 {
-    if (s == NULL)
-        return 0;
-    *out = mem_aligned((size_t)s->cols, sizeof **out);
-    return stored_to_f32(*out, s, 0, 1, NULL, e);
+    const struct stored part = stored_slice(s, row0, rows);
+
+    return matrix_init(to, &part, l->convert, l->force, l->pool, e);
+}
+
+/* One matrix of the file, which may be several that are multiplied. */
+static int
+load_matrix(const struct loading *l, struct block *b,
+    const struct tensor_plan *p, struct err *e)
+{
+    const struct model_config *c = &l->m->c;
+    const struct stored *s = model_stored(l->m, p);
+    uint64_t q = (uint64_t)c->heads * c->head_dim;
+    uint64_t kv = (uint64_t)c->kv_heads * c->head_dim;
+    struct expert *x = p->experts > 0 ? &b->experts[p->expert] : NULL;
+
+    switch (p->role) {
+    case ROLE_QKV:
+        if (load_rows(l, &b->m[ROLE_Q], s, 0, q, e) != 0 ||
+            load_rows(l, &b->m[ROLE_K], s, q, kv, e) != 0)
+            return e->code;
+        return load_rows(l, &b->m[ROLE_V], s, q + kv, kv, e);
+    case ROLE_GATE_UP:
+        if (load_rows(l, &b->m[ROLE_GATE], s, 0, c->ffn, e) != 0)
+            return e->code;
+        return load_rows(l, &b->m[ROLE_UP], s, c->ffn, c->ffn, e);
+    case ROLE_GATE_EXPERT:
+        return load_rows(l, &x->gate, s, 0, s->rows, e);
+    case ROLE_UP_EXPERT:
+        return load_rows(l, &x->up, s, 0, s->rows, e);
+    case ROLE_DOWN_EXPERT:
+        return load_rows(l, &x->down, s, 0, s->rows, e);
+    default:
+        return load_rows(l, &b->m[p->role], s, 0, s->rows, e);
+    }
 }
 
 int
 model_load_block(const struct model *m, struct block *b, uint32_t layer,
     bool convert, bool force, struct pool *pool, struct err *e)
 {
-    static const enum tensor_role roles[] = { ROLE_Q, ROLE_K, ROLE_V, ROLE_O,
-        ROLE_GATE, ROLE_UP, ROLE_DOWN };
-    int l = (int)layer;
+    const struct loading l = { m, convert, force, pool };
 
-    if (load_vector(model_stored(m, ROLE_ATTN_NORM, false, l), &b->attn_norm,
-        e) != 0 ||
-        load_vector(model_stored(m, ROLE_FFN_NORM, false, l), &b->ffn_norm,
-        e) != 0)
-        return e->code;
-    for (size_t i = 0; i < countof(roles); i++) {
-        enum tensor_role r = roles[i];
-
-        if (matrix_init(&b->m[r], model_stored(m, r, false, l), convert,
-            force, pool, e) != 0 ||
-            load_vector(model_stored(m, r, true, l), &b->bias[r], e) != 0)
-            return e->code;
-        b->m[r].bias = b->bias[r];
+    b->local = config_is_local(&m->c, layer);
+    if (config_has_experts(&m->c, layer)) {
+        b->n_experts = m->c.experts;
+        b->experts = mem_calloc(b->n_experts, sizeof *b->experts);
     }
+    for (size_t i = m->first[layer]; i < m->first[layer + 1]; i++) {
+        const struct tensor_plan *p = &m->plan.t[i];
+        float **vector = p->bias ? &b->bias[p->role] : &b->norm[p->role];
+
+        if (p->rank == 2) {
+            load_matrix(&l, b, p, e);
+        } else {
+            *vector = mem_aligned((size_t)p->rows, sizeof **vector);
+            model_vector(m, p, *vector, e);
+        }
+        if (e->code != 0)
+            return e->code;
+    }
+    for (size_t i = 0; i < ROLE_COUNT; i++)
+        b->m[i].bias = b->bias[i];
     return 0;
 }
 
@@ -320,7 +370,7 @@ worth_converting(const struct model *m)
     for (size_t i = 0; i < m->plan.n; i++) {
         const struct stored *s = &m->stored[i];
 
-        /* at most 2^22 * 2^16 values each, and 2^14 tensors: no overflow */
+        /* at most 2^22 * 2^16 values each, and 2^20 tensors: no overflow */
         if (s->type == QT_F32 || s->type == QT_F16 || s->type == QT_BF16)
             bytes += s->rows * s->cols * sizeof(float);
     }
@@ -342,16 +392,18 @@ static int
 load_weights(struct model *m, struct pool *pool, struct err *e)
 {
     bool convert = !m->lazy && worth_converting(m);
-    const struct stored *out = model_stored(m, ROLE_OUTPUT, false, -1);
+    const struct tensor_plan *out = head_tensor(m, ROLE_OUTPUT);
+    const struct tensor_plan *norm = head_tensor(m, ROLE_OUTPUT_NORM);
+    const struct tensor_plan *embed = head_tensor(m, ROLE_EMBED);
 
     m->blocks = mem_calloc(m->c.layers, sizeof *m->blocks);
-    if (load_vector(model_stored(m, ROLE_OUTPUT_NORM, false, -1),
-        &m->output_norm, e) != 0 ||
-        matrix_init(&m->embed, model_stored(m, ROLE_EMBED, false, -1),
-        convert, false, pool, e) != 0)
+    m->output_norm = mem_aligned(m->c.hidden, sizeof *m->output_norm);
+    if (model_vector(m, norm, m->output_norm, e) != 0 ||
+        matrix_init(&m->embed, model_stored(m, embed), convert, false, pool,
+        e) != 0)
         return e->code;
-    if (out != NULL &&
-        matrix_init(&m->output, out, convert, false, pool, e) != 0)
+    if (out != NULL && matrix_init(&m->output, model_stored(m, out), convert,
+        false, pool, e) != 0)
         return e->code;
     for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++)
         if (model_load_block(m, &m->blocks[i], i, convert, false, pool,
@@ -366,10 +418,17 @@ load_weights(struct model *m, struct pool *pool, struct err *e)
 static void
 index_plan(struct model *m)
 {
-    while (m->plan.t[m->layer0].layer < 0)
-        m->layer0++;
-    while (m->plan.t[m->layer0 + m->per_layer].layer == 0)
-        m->per_layer++;
+    size_t at = 0;
+
+    m->first = mem_calloc((size_t)m->c.layers + 1, sizeof *m->first);
+    while (m->plan.t[at].layer < 0)
+        at++;
+    for (uint32_t i = 0; i < m->c.layers; i++) {
+        m->first[i] = at;
+        while (m->plan.t[at].layer == (int)i)
+            at++;
+    }
+    m->first[m->c.layers] = at;
     for (size_t i = 0; i < m->plan.n; i++)
         m->packed |= qtype_info(m->stored[i].type)->act != ACT_F32;
 }
@@ -396,7 +455,8 @@ model_open(struct model **out, const char *path,
         open_gguf(m, e);
     if (e->code == 0 && !opts->no_tokenizer)
         open_tokenizer(m, e);
-    if (e->code == 0 && open_rope(m, e) == 0) {
+    if (e->code == 0) {
+        open_rope(m);
         index_plan(m);
         load_weights(m, opts->pool, e);
     }
@@ -419,7 +479,9 @@ model_free(struct model *m)
     matrix_release(&m->embed);
     matrix_release(&m->output);
     free(m->output_norm);
-    free(m->inv);
+    for (size_t i = 0; i < ROPE_KINDS; i++)
+        free(m->inv[i]);
+    free(m->first);
     tokenizer_free(m->tokenizer);
     free(m->stored);
     model_plan_release(&m->plan);
@@ -509,6 +571,8 @@ model_embed_rows(const struct model *m, const int32_t *ids, size_t n,
             memcpy(x + i * h, m->embed.f + id * h, h * sizeof *x);
         else
             stored_widen(x + i * h, &m->embed.at, id, 1);
+        if (m->c.embed_scale != 1.0)
+            scale_f32(x + i * h, (float)m->c.embed_scale, x + i * h, h);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "lib/format/checkpoint.h"
 #include "lib/format/gguf.h"
+#include "lib/model/forward.h"
 #include "lib/model/model.h"
 #include "lib/model/weights.h"
 
@@ -17,9 +18,9 @@ struct model {
     struct model_config c;
     struct model_plan plan;
     struct stored *stored; /* [plan.n], in the plan's order; owned */
-    size_t layer0, per_layer; /* where the layers' tensors are in the plan */
+    size_t *first; /* [layers + 1]: where layers begin in the plan; owned */
     struct tokenizer *tokenizer;
-    float *inv;            /* [rope.dims / 2] */
+    float *inv[ROPE_KINDS]; /* [rope.dims / 2] each, or NULL; owned */
     struct matrix embed;   /* rows are looked up; with `tied` the output too */
     struct matrix output;  /* unused when tied */
     float *output_norm;    /* [hidden] */
@@ -28,9 +29,15 @@ struct model {
     bool lazy;
 };
 
-/* The tensor of a role as stored; NULL if this model has none. */
+/* The tensor of a plan entry of this model, as stored. */
 const struct stored *model_stored(const struct model *m,
-    enum tensor_role role, bool bias, int layer);
+    const struct tensor_plan *p);
+/*
+ * model_vector - norm or bias as float32 [p->rows], in the order of the source,
+ * the factor that multiplies: with 1 added where the architecture asks for it
+ */
+int model_vector(const struct model *m, const struct tensor_plan *p,
+    float *out, struct err *e);
 /* All of a layer; with `force` everything becomes float32. */
 int model_load_block(const struct model *m, struct block *b, uint32_t layer,
     bool convert, bool force, struct pool *pool, struct err *e);

@@ -153,14 +153,15 @@ plan_tensor(struct quantize *q, const struct tensor_plan *p, enum qtype type,
     struct columns c;
 
     *t = (struct qtensor){ .plan = p };
-    if (p->rank < 2) {
+    if (p->rank < 2 || p->exact) {
         set_type(t, QT_F32);
         return 0;
     }
     set_type(t, is_output(q->model, p) ? output_type(type) : type);
     if (q->stats == NULL || in == IN_COUNT)
         return 0;
-    if (statistics_columns(q->stats, in, (size_t)p->cols, &c, e))
+    if (statistics_expert_columns(q->stats, in, p->expert, p->experts,
+            (size_t)p->cols, &c, e))
         return e->code;
     t->mean2 = c.mean2;
     if (q->method != METHOD_RTN)
@@ -212,7 +213,7 @@ has_role(const struct tensor_plan *p, const char *role)
 
     if (str_starts(name, "blk."))
         name = strchr(name + 4, '.') + 1;
-    return p->rank == 2 && strncmp(name, role, n) == 0 &&
+    return p->rank == 2 && !p->exact && strncmp(name, role, n) == 0 &&
         strcmp(name + n, ".weight") == 0;
 }
 
@@ -239,15 +240,13 @@ source_row(const struct quantize *q, const struct tensor_plan *p, uint64_t r)
     return arch_source_row(r, (uint32_t)(p->rows / p->permute_heads));
 }
 
-/* A norm or bias is one row as stored, whatever its plan calls it. */
 static int
 load_vector(const struct quantize *q, const struct tensor_plan *p,
-    const struct stored *s, uint64_t row0, uint64_t rows, float *w,
-    struct err *e)
+    uint64_t row0, uint64_t rows, float *w, struct err *e)
 {
-    float *all = mem_aligned((size_t)(s->rows * s->cols), sizeof *all);
+    float *all = mem_aligned((size_t)p->rows, sizeof *all);
 
-    if (stored_to_f32(all, s, 0, s->rows, NULL, e) == 0)
+    if (model_vector(q->model, p, all, e) == 0)
         for (uint64_t r = 0; r < rows; r++)
             w[r] = all[source_row(q, p, row0 + r)];
     free(all);
@@ -260,11 +259,10 @@ load_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     uint64_t rows, float *w, struct err *e)
 {
     const struct tensor_plan *p = t->plan;
-    const struct stored *s = model_stored(q->model, p->role, p->bias,
-        p->layer);
+    const struct stored *s = model_stored(q->model, p);
 
     if (p->rank < 2)
-        return load_vector(q, p, s, row0, rows, w, e);
+        return load_vector(q, p, row0, rows, w, e);
     if (source_row(q, p, 1) == 1)
         return stored_to_f32(w, s, row0, rows, NULL, e);
     for (uint64_t r = 0; r < rows; r++)
@@ -445,11 +443,17 @@ quantize_write(struct quantize *q, struct gguf_writer *w, struct pool *pool,
 {
     for (size_t i = 0; i < q->n; i++) {
         struct qtensor *t = &q->t[i];
-        uint64_t dim[2] = { t->plan->cols, t->plan->rows };
+        const struct tensor_plan *p = t->plan;
+        uint64_t dim[3] = { p->cols, p->rows, p->experts };
 
-        t->bytes = t->plan->rank < 2
-            ? gguf_add_tensor(w, t->plan->gguf, t->type, 1, dim + 1)
-            : gguf_add_tensor(w, t->plan->gguf, t->type, 2, dim);
+        if (p->rank < 2)
+            t->bytes = gguf_add_tensor(w, p->gguf, t->type, 1, dim + 1);
+        else if (p->experts == 0)
+            t->bytes = gguf_add_tensor(w, p->gguf, t->type, 2, dim);
+        else /* the first expert's adds the stack of all */
+            t->bytes = p->expert == 0 ?
+                gguf_add_tensor(w, p->gguf, t->type, 3, dim) / p->experts :
+                t[-1].bytes;
     }
     if (gguf_write_header(w, e))
         return e->code;
@@ -474,6 +478,8 @@ tensor_json(const struct qtensor *t)
         "type", qtype_info(t->type)->name, "bytes", (json_int_t)t->bytes,
         "relative_error", ratio(t->err2, t->norm2));
 
+    if (t->plan->experts > 0)
+        json_object_set_new(o, "expert", json_integer(t->plan->expert));
     if (t->mean2 != NULL)
         json_object_set_new(o, "weighted_error",
             json_real(ratio(t->werr2, t->wnorm2)));

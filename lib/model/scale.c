@@ -17,7 +17,7 @@
 enum {
     ALPHAS = 20,        /* 0, .05 .. .95 */
     SAMPLE_ROWS = 128,  /* of each matrix */
-    MOST_READERS = 3,
+    MOST_READERS = 4,
 };
 
 /* Matrices that read one input, and what makes that input. */
@@ -217,9 +217,11 @@ group_of(struct quantize *q, enum input_role in)
         enum tensor_role reader[MOST_READERS], maker;
         size_t n;
     } row[] = {
-        [IN_QKV] = { { ROLE_Q, ROLE_K, ROLE_V }, ROLE_ATTN_NORM, 3 },
+        [IN_QKV] = { { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV }, ROLE_ATTN_NORM,
+            4 },
         [IN_O] = { { ROLE_O }, ROLE_V, 1 },
-        [IN_GATE_UP] = { { ROLE_GATE, ROLE_UP }, ROLE_FFN_NORM, 2 },
+        [IN_GATE_UP] = { { ROLE_GATE, ROLE_UP, ROLE_GATE_UP }, ROLE_FFN_NORM,
+            3 },
         [IN_DOWN] = { { ROLE_DOWN }, ROLE_UP, 1 },
     };
     const struct model_config *c = model_config(q->model);

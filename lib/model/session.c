@@ -19,6 +19,9 @@ struct session {
     struct work work;
     struct kv *kv;         /* [layers] */
     size_t len, capacity;
+    bool far;              /* keys are turned by the far frequencies */
+    int32_t *ids;          /* [len], kept where `far` can change */
+    size_t id_cap;
     float *x;              /* [BATCH_ROWS][hidden], as far as was needed */
     size_t x_rows;
     float *rows;           /* [logit_rows][hidden]: rows whose logits are due */
@@ -35,6 +38,8 @@ session_new(const struct model *m, size_t capacity, struct pool *pool)
 
     s->m = m;
     s->capacity = capacity > 0 ? capacity : m->c.positions;
+    if (m->c.rope.type == ROPE_DYNAMIC && s->capacity > m->c.positions)
+        s->capacity = m->c.positions; /* longer texts would turn otherwise */
     s->kv = mem_calloc(m->c.layers, sizeof *s->kv);
     s->logit_rows = rows < 1 ? 1 : rows > BATCH_ROWS ? BATCH_ROWS : rows;
     work_init(&s->work, &m->c, m->inv, pool);
@@ -54,6 +59,7 @@ session_free(struct session *s)
     free(s->rows);
     free(s->logits);
     free(s->due);
+    free(s->ids);
     free(s);
 }
 
@@ -116,6 +122,8 @@ flush(struct session *s, size_t n, const struct each *each)
     act_forget(&s->work);
     matrix_apply(&s->work, model_output(m), s->logits, s->rows, n);
     act_forget(&s->work);
+    if (m->c.logit_cap > 0)
+        soft_cap(s->logits, n * m->c.vocab, (float)m->c.logit_cap);
     for (size_t i = 0; i < n; i++)
         each->fn(each->ctx, s->due[i], s->logits + i * m->c.vocab);
 }
@@ -157,7 +165,7 @@ static void
 run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
     const bool *want, const struct each *each)
 {
-    struct span span = { .n = n, .pos0 = s->len };
+    struct span span = { .n = n, .pos0 = s->len, .far = s->far };
     size_t h = s->m->c.hidden, due = 0;
 
     reserve(s, n, count_due(want, n, s->logit_rows));
@@ -174,6 +182,34 @@ run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
         }
     }
     flush(s, due, each);
+}
+
+/*
+ * A text that gets longer than the trained context turns by other frequencies
+ * from its very beginning, whether it comes at once or step by step: what was
+ * read is read again then. The same when it was cut short.
+ */
+static void
+prepare_len(struct session *s, const int32_t *ids, size_t n)
+{
+    static const bool none[BATCH_ROWS];
+    bool far = rope_is_far(&s->m->c.rope, s->len + n);
+    size_t had = s->len;
+
+    if (s->m->c.rope.type != ROPE_LONGROPE)
+        return;
+    if (had + n > s->id_cap) {
+        s->id_cap = 2 * (had + n);
+        s->ids = mem_realloc(s->ids, s->id_cap, sizeof *s->ids);
+    }
+    memcpy(s->ids + had, ids, n * sizeof *ids);
+    if (far == s->far)
+        return;
+    s->far = far;
+    s->len = 0;
+    for (size_t i = 0; i < had; i += BATCH_ROWS)
+        run_batch(s, s->ids + i, had - i < BATCH_ROWS ? had - i : BATCH_ROWS,
+            i, none, NULL);
 }
 
 static int
@@ -195,6 +231,7 @@ session_each(struct session *s, const int32_t *ids, size_t n,
 
     if (model_check_ids(s->m, ids, n, e) != 0 || check_room(s, n, e) != 0)
         return e->code;
+    prepare_len(s, ids, n);
     for (size_t i = 0; i < n; i += BATCH_ROWS) {
         size_t part = n - i < BATCH_ROWS ? n - i : BATCH_ROWS;
 
@@ -248,10 +285,13 @@ step_batch(struct session *const *s, const int32_t *ids, size_t n,
     const struct each each = { copy_logits, &c };
     size_t h = lead->m->c.hidden;
 
+    for (size_t i = 0; i < n; i++)
+        prepare_len(s[i], ids + i, 1);
     reserve(lead, n, n < lead->logit_rows ? n : lead->logit_rows);
     model_embed_rows(lead->m, ids, n, lead->x);
     for (size_t i = 0; i < n; i++)
-        spans[i] = (struct span){ .row0 = i, .n = 1, .pos0 = s[i]->len };
+        spans[i] = (struct span){ .row0 = i, .n = 1, .pos0 = s[i]->len,
+            .far = s[i]->far };
     run_layers(lead, s, spans, n);
     for (size_t i = 0; i < n; i += lead->logit_rows) {
         size_t part = n - i < lead->logit_rows ? n - i : lead->logit_rows;

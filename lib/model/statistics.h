@@ -11,7 +11,10 @@
  * bytes of a file do not depend on their number. A file holds one layer: F32
  * tensors `ROLE.mean2`, `ROLE.absmean`, `ROLE.absmax` of shape [columns] for
  * each input role (qkv, o, gate_up, down; the head's file: output), and the
- * number of tokens as metadata `tokens`.
+ * number of tokens as metadata `tokens`. Roles of experts (expert, expert_down)
+ * have shape [experts, columns], where the sums are over the tokens that an
+ * expert was given, and `ROLE.tokens`, F32 [experts]: how many those were. An
+ * expert that was given none has zeros.
  */
 #ifndef QUERN_MODEL_STATISTICS_H
 #define QUERN_MODEL_STATISTICS_H
@@ -26,10 +29,12 @@
 #include "lib/model/arch.h"
 
 struct column_sums {
-    size_t cols;           /* 0: nothing was added */
+    size_t cols;           /* of all experts together; 0: nothing was added */
     uint64_t tokens;
     double *square, *size; /* [cols]: sums of x^2 and |x|; owned */
     float *top;            /* [cols]: largest |x|; owned */
+    uint32_t experts;      /* 0: no role of experts */
+    uint64_t *given;       /* [experts]: tokens of each; owned */
 };
 
 /* One layer's, or the head's; a zeroed struct is empty. */
@@ -40,6 +45,10 @@ struct statistics {
 /* x [n][cols] dense: inputs of the matrices that read `in`. */
 void statistics_add(struct statistics *s, enum input_role in, const float *x,
     size_t n, size_t cols, struct pool *pool);
+/* Inputs of the matrices of one of `experts` experts. */
+void statistics_add_expert(struct statistics *s, enum input_role in,
+    uint32_t expert, uint32_t experts, const float *x, size_t n, size_t cols,
+    struct pool *pool);
 void statistics_release(struct statistics *s);
 /*
  * statistics_write - what was added, as a file; it appears whole
@@ -65,5 +74,9 @@ void statistics_close(struct statistics_file *f); /* twice is fine */
 /* Errors: no such role in the file, another number of columns. */
 int statistics_columns(const struct statistics_file *f, enum input_role in,
     size_t cols, struct columns *out, struct err *e);
+/* The columns of one of `experts` experts; the same where they are 0. */
+int statistics_expert_columns(const struct statistics_file *f,
+    enum input_role in, uint32_t expert, uint32_t experts, size_t cols,
+    struct columns *out, struct err *e);
 
 #endif

@@ -33,6 +33,17 @@ stored_widen(float *dst, const struct stored *t, uint64_t row0, uint64_t rows)
         (size_t)(rows * t->cols));
 }
 
+struct stored
+stored_slice(const struct stored *t, uint64_t row0, uint64_t rows)
+{
+    struct stored part = *t;
+    const uint8_t *p = t->data;
+
+    part.data = p + row0 * qtype_row_bytes(t->type, (size_t)t->cols);
+    part.rows = rows;
+    return part;
+}
+
 struct convert_job {
     float *dst;
     const struct stored *t;
@@ -122,11 +133,16 @@ matrix_release(struct matrix *m)
 void
 block_release(struct block *b)
 {
-    free(b->attn_norm);
-    free(b->ffn_norm);
     for (size_t i = 0; i < ROLE_COUNT; i++) {
+        free(b->norm[i]);
         matrix_release(&b->m[i]);
         free(b->bias[i]);
     }
+    for (uint32_t i = 0; i < b->n_experts; i++) {
+        matrix_release(&b->experts[i].gate);
+        matrix_release(&b->experts[i].up);
+        matrix_release(&b->experts[i].down);
+    }
+    free(b->experts);
     *b = (struct block){ 0 };
 }

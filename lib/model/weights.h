@@ -37,11 +37,18 @@ struct matrix {
     const float *bias; /* [rows] or NULL */
 };
 
+struct expert {
+    struct matrix gate, up, down;
+};
+
 /* One decoder layer. Vectors and biases are owned. */
 struct block {
-    float *attn_norm, *ffn_norm; /* [hidden] */
+    float *norm[ROLE_COUNT];     /* by role; NULL where there is none */
     struct matrix m[ROLE_COUNT]; /* by role; those that are matrices */
-    float *bias[ROLE_COUNT];     /* owned; NULL where there is none */
+    float *bias[ROLE_COUNT];     /* NULL where there is none */
+    struct expert *experts;      /* [n_experts]; owned */
+    uint32_t n_experts;          /* 0: one feed-forward part */
+    bool local;                  /* sees the window, turns by rope_local */
 };
 
 /*
@@ -52,6 +59,10 @@ int stored_to_f32(float *dst, const struct stored *t, uint64_t row0,
     uint64_t rows, struct pool *pool, struct err *e);
 /* The same without looking for NaN: for a few rows in a hot loop. */
 void stored_widen(float *dst, const struct stored *t, uint64_t row0,
+    uint64_t rows);
+
+/* Rows [row0, row0 + rows) as a tensor of their own. */
+struct stored stored_slice(const struct stored *t, uint64_t row0,
     uint64_t rows);
 
 /* Bytes of the tensor as stored. */

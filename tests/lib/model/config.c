@@ -55,11 +55,11 @@ bad_numbers_are_named(void **state)
         { "rope_theta", "0", "c.json: 'rope_theta' is missing or not a number "
             "from 1 to 1e+12" },
         { "rope_scaling", "{\"rope_type\":\"yarn\",\"factor\":4}", "c.json: "
-            "rope type 'yarn' is not carried out; quern knows default, linear "
-            "and llama3" },
-        { "rope_scaling", "{\"type\":\"dynamic\",\"factor\":2}", "c.json: "
-            "rope type 'dynamic' is not carried out; quern knows default, "
-            "linear and llama3" },
+            "'original_max_position_embeddings' is missing or not a number "
+            "from 1 to 1.34218e+08" },
+        { "rope_scaling", "{\"type\":\"ntk\",\"factor\":2}", "c.json: "
+            "rope type 'ntk' is not carried out; quern knows default, linear, "
+            "dynamic, llama3, yarn and longrope" },
         { "rope_scaling", "{\"type\":\"linear\"}", "c.json: 'factor' is "
             "missing or not a number from 1 to 1e+06" },
         { "hidden_act", "\"gelu\"", "c.json: 'hidden_act' 'gelu' is not "
@@ -162,8 +162,9 @@ llama3_divisors(void **state)
         assert_true(fabs((double)divisors[v[i].i] - v[i].value) < 2e-6);
     assert_true(fabs(sum - 277.423321) < 1e-4);
     plain.type = ROPE_DIVISORS;
-    rope_frequencies(&r, NULL, scaled);
-    rope_frequencies(&plain, divisors, by_divisor);
+    memcpy(plain.divisors, divisors, sizeof divisors);
+    rope_frequencies(&r, false, scaled);
+    rope_frequencies(&plain, false, by_divisor);
     for (size_t i = 0; i < 64; i++)
         assert_true(fabsf(scaled[i] - by_divisor[i]) <= 2e-7f * scaled[i]);
 }

@@ -21,10 +21,12 @@ struct seen {
 };
 
 static void
-hook(void *ctx, enum input_role in, const float *x, size_t n, size_t cols)
+hook(void *ctx, enum input_role in, int expert, const float *x, size_t n,
+    size_t cols)
 {
     struct seen *s = ctx;
 
+    assert_int_equal(expert, -1);
     assert_int_equal(cols, in == IN_DOWN ? 512 : 256);
     s->rows[in] += n;
     for (size_t i = 0; i < n * cols; i++)

@@ -1,0 +1,613 @@
+/*
+ * Tests of every architecture against transformers: tests/long/arch_vectors.py
+ * wrote what is replayed here.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernels/gemm.h"
+#include "lib/base/bytes.h"
+#include "lib/base/str.h"
+#include "lib/model/gguf_keys.h"
+#include "lib/model/layer.h"
+#include "lib/model/quantize.h"
+#include "tests/lib/model/tiny.h"
+
+enum { IDS = 40, VOCAB = 128, HIDDEN = 64, SHORT = 20 };
+
+static const char *const names[] = { "llama2", "llama3", "llama-linear",
+    "llama-dynamic", "llama-yarn", "mistral", "qwen2", "qwen2-window",
+    "qwen3", "phi3", "phi3-longrope", "gemma2", "gemma3", "mixtral",
+    "qwen3moe", "qwen3moe-dense" };
+
+/* As near as float32 in another order of sums comes; the promise is 2e-3. */
+static const double NEAR = 1e-4;
+
+static const struct model_open_opts whole = { .no_tokenizer = true };
+static const struct model_open_opts lazy = { .no_tokenizer = true,
+    .lazy = true };
+
+struct vectors {
+    char dir[64];  /* scratch */
+    char *folder;  /* a checkpoint in it */
+    json_t *config;
+    struct model_config c;
+    struct model_plan plan;
+    struct safetensors st;
+    int32_t ids[IDS];
+    const float *logits, *brief; /* [IDS][VOCAB]; of the first SHORT ids */
+};
+
+/* Value i of noise: arch_vectors.py has the same. */
+static float
+noise(const char *name, uint64_t i)
+{
+    uint64_t x = 0xcbf29ce484222325u;
+
+    for (; *name != '\0'; name++)
+        x = (x ^ (unsigned char)*name) * 0x100000001b3u;
+    x += (i + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    return (float)(x >> 40) / 8388608.0f - 1.0f;
+}
+
+static float
+weight(const struct tensor_plan *p, uint64_t i)
+{
+    float u = noise(p->hf, i);
+
+    if (p->norm)
+        return (p->plus_one ? 0.0f : 1.0f) + 0.25f * u;
+    if (p->role == ROLE_EMBED)
+        return u;
+    return (p->role == ROLE_ROUTER ? 0.5f : 0.25f) * u;
+}
+
+/* Tensors first, first + step, .. of the plan into one file. */
+static void
+write_weights(const struct vectors *v, const char *name, size_t first,
+    size_t step)
+{
+    struct st_spec *specs = mem_calloc(v->plan.n, sizeof *specs);
+    char *path = path_join(v->folder, name);
+    struct st_writer w = { 0 };
+    struct err e = { 0 };
+    size_t n = 0;
+
+    for (size_t i = first; i < v->plan.n; i += step)
+        specs[n++] = (struct st_spec){ v->plan.t[i].hf, "F32",
+            v->plan.t[i].rank, { v->plan.t[i].rows, v->plan.t[i].cols } };
+    assert_int_equal(st_writer_open(&w, path, specs, n, NULL, &e), 0);
+    for (size_t i = first; i < v->plan.n; i += step) {
+        const struct tensor_plan *p = &v->plan.t[i];
+
+        for (uint64_t k = 0; k < p->rows * p->cols; k++) {
+            float x = weight(p, k);
+
+            st_writer_data(&w, &x, sizeof x);
+        }
+    }
+    assert_int_equal(st_writer_close(&w, &e), 0);
+    free(specs);
+    free(path);
+}
+
+static void
+vectors_init(struct vectors *v, const char *name)
+{
+    char *from = mem_printf("tests/data/arch/%s/config.json", name);
+    char *data = mem_printf("tests/data/arch/%s/vectors.safetensors", name);
+    const uint64_t shape[2] = { IDS, VOCAB }, brief[2] = { SHORT, VOCAB };
+    struct err e = { 0 };
+    const int32_t *ids;
+    char *to;
+
+    *v = (struct vectors){ 0 };
+    scratch_make(v->dir);
+    v->folder = path_join(v->dir, "model");
+    assert_int_equal(file_mkdirs(v->folder, &e), 0);
+    v->config = json_read(from, 1 << 20, NULL, &e);
+    assert_non_null(v->config);
+    if (config_from_hf(&v->c, v->config, from, &e) != 0)
+        fail_msg("%s", e.text);
+    model_plan(&v->plan, &v->c);
+    to = path_join(v->folder, "config.json");
+    assert_int_equal(json_write(v->config, to, &e), 0);
+    assert_int_equal(safetensors_open(&v->st, data, &e), 0);
+    ids = safetensors_expect(&v->st, "ids", "I32", 1, shape, &e);
+    v->logits = safetensors_expect(&v->st, "logits", "F32", 2, shape, &e);
+    assert_int_equal(e.code, 0);
+    if (safetensors_find(&v->st, "short") != NULL)
+        v->brief = safetensors_expect(&v->st, "short", "F32", 2, brief, &e);
+    memcpy(v->ids, ids, sizeof v->ids);
+    free(from);
+    free(data);
+    free(to);
+}
+
+static void
+vectors_release(struct vectors *v)
+{
+    scratch_remove(v->dir);
+    free(v->folder);
+    json_decref(v->config);
+    model_plan_release(&v->plan);
+    safetensors_close(&v->st);
+}
+
+static double
+farthest(const float *a, const float *b, size_t n)
+{
+    double far = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+
+        if (!(d <= far))
+            far = d;
+    }
+    return far;
+}
+
+static double
+mean_distance(const float *a, const float *b, size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += fabs((double)a[i] - (double)b[i]);
+    return sum / (double)n;
+}
+
+static struct model *
+open_model(const char *path, const struct model_open_opts *opts)
+{
+    struct model *m;
+    struct err e = { 0 };
+
+    if (model_open(&m, path, opts, &e) != 0)
+        fail_msg("%s", e.text);
+    return m;
+}
+
+/* Logits of n ids, `step` at a time. */
+static void
+read_ids(struct session *s, const int32_t *ids, size_t n, size_t step,
+    float *logits)
+{
+    struct err e = { 0 };
+
+    for (size_t i = 0; i < n; i += step)
+        if (session_eval(s, ids + i, n - i < step ? n - i : step,
+            logits + i * VOCAB, LOGITS_ALL, &e) != 0)
+            fail_msg("%s", e.text);
+}
+
+static void
+logits_are_those_of_transformers(void **state)
+{
+    /* At once, in pieces and id by id, the logits are those of transformers. */
+    static const size_t steps[] = { IDS, 7, 1 };
+    float *out = mem_calloc(IDS * VOCAB, sizeof *out);
+
+    (void)state;
+    for (size_t i = 0; i < countof(names); i++) {
+        struct vectors v;
+        struct model *m;
+
+        vectors_init(&v, names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        m = open_model(v.folder, &whole);
+        for (size_t k = 0; k < countof(steps); k++) {
+            struct session *s = session_new(m, 0, NULL);
+            size_t from = 0;
+            double far;
+
+            if (v.brief != NULL && steps[k] < IDS)
+                from = (size_t)v.c.rope.original / steps[k] * steps[k];
+            read_ids(s, v.ids, IDS, steps[k], out);
+            far = farthest(out + from * VOCAB, v.logits + from * VOCAB,
+                (IDS - from) * VOCAB);
+            print_message("# %s, %zu at a time: %.1e\n", names[i], steps[k],
+                far);
+            if (!(far < NEAR))
+                fail_msg("%s is off by %g", names[i], far);
+            if (v.brief != NULL) { /* short again, then long again */
+                session_truncate(s, SHORT / 2);
+                read_ids(s, v.ids + SHORT / 2, SHORT / 2, steps[k], out);
+                assert_true(farthest(out, v.brief + SHORT / 2 * VOCAB,
+                    SHORT / 2 * VOCAB) < NEAR);
+                read_ids(s, v.ids + SHORT, IDS - SHORT, IDS, out);
+                assert_true(farthest(out, v.logits + SHORT * VOCAB,
+                    (IDS - SHORT) * VOCAB) < NEAR);
+            }
+            session_free(s);
+        }
+        model_free(m);
+        vectors_release(&v);
+    }
+    free(out);
+}
+
+static void
+shards_are_the_same(void **state)
+{
+    /* Two files and an index give the very bits that one file gives. */
+    float *one = mem_calloc(IDS * VOCAB, sizeof *one);
+    float *two = mem_calloc(IDS * VOCAB, sizeof *two);
+
+    (void)state;
+    for (size_t i = 0; i < countof(names); i++) {
+        struct vectors v;
+        json_t *map = json_object(), *index;
+        struct err e = { 0 };
+        struct session *s;
+        struct model *m;
+        char *path;
+
+        vectors_init(&v, names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        m = open_model(v.folder, &whole);
+        s = session_new(m, 0, NULL);
+        read_ids(s, v.ids, IDS, IDS, one);
+        session_free(s);
+        model_free(m);
+
+        path = path_join(v.folder, "model.safetensors");
+        assert_int_equal(remove(path), 0);
+        free(path);
+        write_weights(&v, "model-00001-of-00002.safetensors", 0, 2);
+        write_weights(&v, "model-00002-of-00002.safetensors", 1, 2);
+        for (size_t k = 0; k < v.plan.n; k++)
+            json_object_set_new(map, v.plan.t[k].hf, json_string(k % 2 == 0 ?
+                "model-00001-of-00002.safetensors" :
+                "model-00002-of-00002.safetensors"));
+        index = json_pack("{s{} so}", "metadata", "weight_map", map);
+        path = path_join(v.folder, "model.safetensors.index.json");
+        assert_int_equal(json_write(index, path, &e), 0);
+        m = open_model(v.folder, &whole);
+        s = session_new(m, 0, NULL);
+        read_ids(s, v.ids, IDS, IDS, two);
+        assert_memory_equal(one, two, IDS * VOCAB * sizeof *one);
+        session_free(s);
+        model_free(m);
+        json_decref(index);
+        free(path);
+        vectors_release(&v);
+    }
+    free(one);
+    free(two);
+}
+
+struct seen {
+    size_t rows[IN_COUNT];
+    bool named[IN_COUNT][16];
+};
+
+static void
+see(void *ctx, enum input_role in, int expert, const float *x, size_t n,
+    size_t cols)
+{
+    struct seen *s = ctx;
+
+    assert_true(n > 0 && cols > 0 && isfinite(x[n * cols - 1]));
+    s->rows[in] += n;
+    assert_int_equal(expert >= 0, in == IN_EXPERT || in == IN_EXPERT_DOWN);
+    if (expert >= 0)
+        s->named[in][expert] = true;
+}
+
+/* The matrix that makes logits, as the folder has it. */
+static const struct tensor_plan *
+output_of(const struct vectors *v)
+{
+    for (size_t i = 0; i < v->plan.n; i++)
+        if (v->plan.t[i].role == (v->c.tied ? ROLE_EMBED : ROLE_OUTPUT))
+            return &v->plan.t[i];
+    return NULL;
+}
+
+static void
+check_last_logits(const struct vectors *v, const float *normed)
+{
+    for (size_t r = 0; r < VOCAB; r++) {
+        double sum = 0.0;
+
+        for (size_t k = 0; k < HIDDEN; k++)
+            sum += (double)weight(output_of(v), r * HIDDEN + k) *
+                (double)normed[(IDS - 1) * HIDDEN + k];
+        if (v->c.logit_cap > 0)
+            sum = v->c.logit_cap * tanh(sum / v->c.logit_cap);
+        assert_true(fabs(sum - (double)v->logits[(IDS - 1) * VOCAB + r]) <
+            NEAR);
+    }
+}
+
+static void
+layers_one_by_one(void **state)
+{
+    /*
+     * Calibration's way through the layers ends at the same logits; its hook
+     * sees every position once for each matrix that reads it, and as many
+     * positions in all experts together as the router sends there.
+     */
+    float *x = mem_calloc(IDS * HIDDEN, sizeof *x);
+    float *normed = mem_calloc(IDS * HIDDEN, sizeof *normed);
+
+    (void)state;
+    for (size_t i = 0; i < countof(names); i++) {
+        struct vectors v;
+        struct seen seen = { 0 };
+        struct err e = { 0 };
+        struct model *m;
+        size_t moe = 0;
+
+        vectors_init(&v, names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        m = open_model(v.folder, &lazy);
+        assert_int_equal(model_embed(m, v.ids, IDS, x, &e), 0);
+        for (uint32_t k = 0; k < v.c.layers; k++) {
+            struct layer *l;
+
+            assert_int_equal(layer_load(&l, m, k, NULL, &e), 0);
+            layer_forward(l, x, IDS, NULL, see, &seen);
+            layer_free(l);
+            moe += config_has_experts(&v.c, k);
+        }
+        model_final_norm(m, x, IDS, normed);
+        check_last_logits(&v, normed);
+        assert_int_equal(seen.rows[IN_QKV], v.c.layers * IDS);
+        assert_int_equal(seen.rows[IN_O], v.c.layers * IDS);
+        assert_int_equal(seen.rows[IN_DOWN], (v.c.layers - moe) * IDS);
+        assert_int_equal(seen.rows[IN_EXPERT], moe * IDS * v.c.experts_used);
+        assert_int_equal(seen.rows[IN_EXPERT_DOWN], seen.rows[IN_EXPERT]);
+        assert_memory_equal(seen.named[IN_EXPERT], seen.named[IN_EXPERT_DOWN],
+            sizeof seen.named[IN_EXPERT]);
+        model_free(m);
+        vectors_release(&v);
+    }
+    free(x);
+    free(normed);
+}
+
+/* Encodes a layer (or the head) into a file of its own. */
+static void
+pack_part(const struct vectors *v, const struct model *m, int layer,
+    enum qtype type)
+{
+    char *path = mem_printf("%s/part.%d.gguf", v->dir, layer);
+    struct gguf_writer w = { 0 };
+    struct quantize q = { 0 };
+    struct progress progress = { 0 };
+    struct err e = { 0 };
+
+    if (gguf_writer_open(&w, path, &e) != 0 ||
+        quantize_init(&q, m, layer, type, METHOD_RTN, NULL, &e) != 0 ||
+        quantize_write(&q, &w, NULL, &progress, &e) != 0 ||
+        gguf_writer_close(&w, &e) != 0)
+        fail_msg("%s", e.text);
+    quantize_release(&q);
+    free(path);
+}
+
+/* One file of all parts; 0, or -1 when the format cannot say the config. */
+static int
+pack(const struct vectors *v, const char *path, enum qtype type,
+    struct err *e)
+{
+    struct model *m = open_model(v->folder, &lazy);
+    struct gguf *part = mem_calloc(v->c.layers + 1, sizeof *part);
+    struct gguf_extra extra[2];
+    size_t n_extra = gguf_extras(&v->c, extra);
+    struct gguf_writer w = { 0 };
+
+    assert_int_equal(gguf_writer_open(&w, path, e), 0);
+    gguf_put_str(&w, "general.architecture", arch_gguf_name(v->c.arch));
+    if (gguf_put_config(&w, &v->c, "here", e) != 0) {
+        gguf_writer_release(&w);
+        model_free(m);
+        free(part);
+        return -1;
+    }
+    for (int i = 0; i <= (int)v->c.layers; i++) {
+        int layer = i == (int)v->c.layers ? -1 : i;
+        char *name = mem_printf("%s/part.%d.gguf", v->dir, layer);
+
+        pack_part(v, m, layer, type);
+        assert_int_equal(gguf_open(&part[i], name, e), 0);
+        for (size_t k = 0; k < part[i].n; k++)
+            gguf_add_tensor(&w, part[i].t[k].name, part[i].t[k].type,
+                part[i].t[k].n_dims, part[i].t[k].dim);
+        free(name);
+    }
+    for (size_t i = 0; i < n_extra; i++)
+        gguf_add_tensor(&w, extra[i].name, QT_F32, 1,
+            &(uint64_t){ extra[i].n });
+    assert_int_equal(gguf_write_header(&w, e), 0);
+    for (size_t i = 0; i <= v->c.layers; i++) {
+        for (size_t k = 0; k < part[i].n; k++)
+            gguf_write_data(&w, gguf_data(&part[i], &part[i].t[k]),
+                (size_t)part[i].t[k].bytes);
+        gguf_close(&part[i]);
+    }
+    for (size_t i = 0; i < n_extra; i++)
+        gguf_write_data(&w, extra[i].v, extra[i].n * sizeof(float));
+    assert_int_equal(gguf_writer_close(&w, e), 0);
+    model_free(m);
+    free(part);
+    return 0;
+}
+
+static void
+gguf_says_the_same(void **state)
+{
+    /*
+     * Written as GGUF and read again the model computes the same, as far as
+     * the format promises: where it has no window, as far as that. Q8_0 comes
+     * near on average: a single position may go to another expert.
+     */
+    static const struct {
+        enum qtype type;
+        double near, mean;
+    } how[] = { { QT_F32, 1e-4, 1e-5 }, { QT_Q8_0, 4, 0.15 } };
+    float *out = mem_calloc(IDS * VOCAB, sizeof *out);
+
+    (void)state;
+    for (size_t i = 0; i < countof(names) * countof(how); i++) {
+        const char *name = names[i / countof(how)];
+        size_t k = i % countof(how), n = IDS;
+        struct err e = { 0 };
+        struct vectors v;
+        struct session *s;
+        struct model *m;
+        double far, mean;
+        char *path;
+
+        vectors_init(&v, name);
+        write_weights(&v, "model.safetensors", 0, 1);
+        path = path_join(v.dir, "all.gguf");
+        if (strcmp(name, "qwen3moe-dense") == 0) {
+            assert_int_equal(pack(&v, path, how[k].type, &e), -1);
+            assert_string_equal(e.text, "here: a GGUF file of a 'qwen3moe' "
+                "cannot say 'norm_topk_prob' false, and would compute "
+                "something else; take another format");
+        } else {
+            if (pack(&v, path, how[k].type, &e) != 0)
+                fail_msg("%s", e.text);
+            m = open_model(path, &whole);
+            n = model_config(m)->positions < IDS ? model_config(m)->positions
+                                                 : IDS;
+            s = session_new(m, 0, NULL);
+            read_ids(s, v.ids, n, IDS, out);
+            far = farthest(out, v.logits, n * VOCAB);
+            mean = mean_distance(out, v.logits, n * VOCAB);
+            print_message("# %s as %s: %.1e, on average %.1e, over %zu\n",
+                name, qtype_info(how[k].type)->name, far, mean, n);
+            if (!(far < how[k].near && mean < how[k].mean))
+                fail_msg("%s: off by %g", name, far);
+            session_free(s);
+            model_free(m);
+        }
+        free(path);
+        vectors_release(&v);
+    }
+    free(out);
+}
+
+static void
+what_differs_is_refused(void **state)
+{
+    /* A key that would change the result and is not known is named. */
+    static const struct {
+        const char *arch, *key, *value, *text;
+    } v[] = {
+        { "gemma3", "use_bidirectional_attention", "true", "c: "
+            "'use_bidirectional_attention' is not carried out; take another "
+            "model" },
+        { "gemma2", "query_pre_attn_scalar", "null", "c: "
+            "'query_pre_attn_scalar' is missing or not a number from 0.001 to "
+            "1e+06" },
+        { "gemma2", "hidden_activation", "\"gelu\"", "c: 'hidden_activation' "
+            "'gelu' is not carried out for Gemma2ForCausalLM; it must be "
+            "gelu_pytorch_tanh" },
+        { "gemma3", "rope_local_base_freq", "null", "c: "
+            "'rope_local_base_freq' is missing; fetch the model again" },
+        { "gemma3", "layer_types", "[\"full_attention\"]", "c: 'layer_types' "
+            "is not a list of 7 words, one for each layer; repair it" },
+        { "gemma2", "layer_types", "[\"full_attention\", "
+            "\"sliding_attention\", \"chunked_attention\", "
+            "\"full_attention\"]", "c: 'layer_types': layer 2 is "
+            "'chunked_attention'; quern knows full_attention and "
+            "sliding_attention" },
+        { "qwen3", "head_dim", "null", "c: 'head_dim' is missing or not a "
+            "whole number from 1 to 1024" },
+        { "mixtral", "num_local_experts", "0", "c: 'num_local_experts' is "
+            "missing or not a whole number from 1 to 1024" },
+        { "mixtral", "num_experts_per_tok", "9", "c: 'num_experts_per_tok' is "
+            "missing or not a whole number from 1 to 8" },
+        { "qwen3moe", "mlp_only_layers", "[2]", "c: 'mlp_only_layers': item 0 "
+            "is no layer's number; repair it" },
+        { "phi3", "partial_rotary_factor", "0.01", "c: "
+            "'partial_rotary_factor' makes 0 of 16 values turn, which is not "
+            "in pairs; repair it" },
+        { "llama2", "partial_rotary_factor", "0.5", "c: "
+            "'partial_rotary_factor' is not carried out for LlamaForCausalLM; "
+            "take another model" },
+        { "phi3-longrope", "original_max_position_embeddings", "null", "c: "
+            "'original_max_position_embeddings' is missing or not a number "
+            "from 1 to 1.34218e+08" },
+        { "phi3-longrope", "rope_scaling", "{\"type\": \"longrope\", "
+            "\"short_factor\": [1], \"long_factor\": [1]}", "c: "
+            "'short_factor' is missing or not a list of 8 numbers; repair "
+            "it" },
+        { "llama-yarn", "rope_scaling", "{\"type\": \"yarn\", \"factor\": 2, "
+            "\"original_max_position_embeddings\": 64, \"mscale\": 1}",
+            "c: 'mscale' of rope type 'yarn' is not carried out; take another "
+            "model" },
+        { "llama2", "rope_scaling", "{\"type\": \"ntk\"}", "c: rope type "
+            "'ntk' is not carried out; quern knows default, linear, dynamic, "
+            "llama3, yarn and longrope" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(v); i++) {
+        char *path = mem_printf("tests/data/arch/%s/config.json", v[i].arch);
+        struct err e = { 0 };
+        json_t *config = json_read(path, 1 << 20, NULL, &e);
+        struct model_config c;
+
+        json_object_set_new(config, v[i].key, json_loads(v[i].value,
+            JSON_DECODE_ANY, NULL));
+        assert_int_equal(config_from_hf(&c, config, "c", &e), ERR_WORK);
+        assert_string_equal(e.text, v[i].text);
+        json_decref(config);
+        free(path);
+    }
+}
+
+static void
+tensors_must_fit(void **state)
+{
+    /* A tensor that is missing, or one too many, is named. */
+    struct vectors v;
+    struct model *m;
+    struct err e = { 0 };
+
+    (void)state;
+    vectors_init(&v, "mixtral");
+    v.plan.n--; /* the last one: lm_head */
+    write_weights(&v, "model.safetensors", 0, 1);
+    assert_int_equal(model_open(&m, v.folder, &whole, &e), ERR_WORK);
+    assert_non_null(strstr(e.text, "tensor 'lm_head.weight' is missing"));
+    v.plan.n++;
+    err_clear(&e);
+    v.plan.t[5].hf = "model.layers.0.block_sparse_moe.experts.8.w1.weight";
+    write_weights(&v, "model.safetensors", 0, 1);
+    assert_int_equal(model_open(&m, v.folder, &whole, &e), ERR_WORK);
+    assert_non_null(strstr(e.text, "is missing"));
+    vectors_release(&v);
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_those_of_transformers),
+        cmocka_unit_test(shards_are_the_same),
+        cmocka_unit_test(layers_one_by_one),
+        cmocka_unit_test(gguf_says_the_same),
+        cmocka_unit_test(what_differs_is_refused),
+        cmocka_unit_test(tensors_must_fit),
+    };
+
+    (void)argc;
+    gemm_pin(argv);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("lib/model/arches", tests, NULL, NULL);
+}
