@@ -97,8 +97,15 @@ object_put(const char *object, const char *path, const struct digest *d,
         return 0;
     if (state == ERR_WORK && unlink(object) != 0)
         return err_sys(e, object, "cannot replace the damaged object", NULL);
-    if (!(link_allowed && link_object(object, path)) &&
-        copy_object(object, path, d, e))
+    if (link_allowed) {
+        /* what is shared is looked at first: a link cannot be hashed on its
+         * way, and a damaged file must not become an object */
+        if (object_check(path, d, bytes, e))
+            return e->code = ERR_WORK;
+        if (link_object(object, path))
+            return 0;
+    }
+    if (copy_object(object, path, d, e))
         return e->code;
     return object_check(object, d, bytes, e);
 }

@@ -15,7 +15,8 @@
 
 /*
  * object_put - make `object` hold the bytes of `path`, which must hash to `d`
- * Nothing is kept otherwise. An object that is whole already is left alone.
+ * Nothing is kept otherwise. An object that is whole already is left alone. With
+ * `link_allowed` both may become names of one file, where the file system can.
  */
 int object_put(const char *object, const char *path, const struct digest *d,
     uint64_t bytes, bool link_allowed, struct err *e);

@@ -187,7 +187,8 @@ class Project:
         equal(status, 0, text)
 
     def git(self, *args, ok=True):
-        p = subprocess.run(["git", "-C", self.repo, *args],
+        p = subprocess.run(["git", "-c", "safe.directory=*", "-C", self.repo,
+                            *args],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                            errors="replace",
                            env=dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null",
