@@ -376,30 +376,108 @@ layers_one_by_one(void **state)
     free(normed);
 }
 
-/* Encodes a layer (or the head) into a file of its own. */
+struct add {
+    struct statistics s;
+    uint32_t experts;
+};
+
 static void
+add(void *ctx, enum input_role in, int expert, const float *x, size_t n,
+    size_t cols)
+{
+    struct add *a = ctx;
+
+    if (expert < 0)
+        statistics_add(&a->s, in, x, n, cols, NULL);
+    else
+        statistics_add_expert(&a->s, in, (uint32_t)expert, a->experts, x, n,
+            cols, NULL);
+}
+
+static void
+write_statistics(const struct vectors *v, struct add *a, int layer)
+{
+    char *path = mem_printf("%s/stats.%d.safetensors", v->dir, layer);
+    struct err e = { 0 };
+    struct digest digest;
+    uint64_t bytes;
+
+    if (statistics_write(&a->s, path, &digest, &bytes, &e) != 0)
+        fail_msg("%s", e.text);
+    statistics_release(&a->s);
+    free(path);
+}
+
+/* A file for each layer and for the head, as the calibrate step makes them. */
+static void
+calibrate(const struct vectors *v)
+{
+    float *x = mem_calloc(IDS * HIDDEN, sizeof *x);
+    float *normed = mem_calloc(IDS * HIDDEN, sizeof *normed);
+    struct model *m = open_model(v->folder, &lazy);
+    struct add a = { .experts = v->c.experts };
+    struct err e = { 0 };
+
+    assert_int_equal(model_embed(m, v->ids, IDS, x, &e), 0);
+    for (uint32_t k = 0; k < v->c.layers; k++) {
+        struct layer *l;
+
+        assert_int_equal(layer_load(&l, m, k, NULL, &e), 0);
+        layer_forward(l, x, IDS, NULL, add, &a);
+        layer_free(l);
+        write_statistics(v, &a, (int)k);
+    }
+    model_final_norm(m, x, IDS, normed);
+    statistics_add(&a.s, IN_OUTPUT, normed, IDS, HIDDEN, NULL);
+    write_statistics(v, &a, -1);
+    model_free(m);
+    free(x);
+    free(normed);
+}
+
+/* How a model becomes GGUF. */
+struct how {
+    enum qtype type;
+    enum quantize_method method;
+    double near, mean; /* bounds of what differs in the logits */
+};
+
+/* Encodes a layer (or the head) into a file of its own; folded groups. */
+static size_t
 pack_part(const struct vectors *v, const struct model *m, int layer,
-    enum qtype type)
+    const struct how *how)
 {
     char *path = mem_printf("%s/part.%d.gguf", v->dir, layer);
+    char *stats = mem_printf("%s/stats.%d.safetensors", v->dir, layer);
+    bool asks = how->method != METHOD_RTN;
+    struct statistics_file sf = { 0 };
+    size_t scaled = 0;
     struct gguf_writer w = { 0 };
     struct quantize q = { 0 };
     struct progress progress = { 0 };
     struct err e = { 0 };
 
-    if (gguf_writer_open(&w, path, &e) != 0 ||
-        quantize_init(&q, m, layer, type, METHOD_RTN, NULL, &e) != 0 ||
+    if ((asks && statistics_open(&sf, stats, &e) != 0) ||
+        gguf_writer_open(&w, path, &e) != 0 ||
+        quantize_init(&q, m, layer, how->type, how->method,
+        asks ? &sf : NULL, &e) != 0 ||
+        quantize_scale(&q, NULL, &e) != 0 ||
         quantize_write(&q, &w, NULL, &progress, &e) != 0 ||
         gguf_writer_close(&w, &e) != 0)
         fail_msg("%s", e.text);
+    for (size_t i = 0; i < q.n_scales; i++)
+        scaled += q.scale[i].alpha > 0;
     quantize_release(&q);
+    statistics_close(&sf);
     free(path);
+    free(stats);
+    return scaled;
 }
 
 /* One file of all parts; 0, or -1 when the format cannot say the config. */
 static int
-pack(const struct vectors *v, const char *path, enum qtype type,
-    struct err *e)
+pack(const struct vectors *v, const char *path, const struct how *how,
+    size_t *scaled, struct err *e)
 {
     struct model *m = open_model(v->folder, &lazy);
     struct gguf *part = mem_calloc(v->c.layers + 1, sizeof *part);
@@ -419,7 +497,7 @@ pack(const struct vectors *v, const char *path, enum qtype type,
         int layer = i == (int)v->c.layers ? -1 : i;
         char *name = mem_printf("%s/part.%d.gguf", v->dir, layer);
 
-        pack_part(v, m, layer, type);
+        *scaled += pack_part(v, m, layer, how);
         assert_int_equal(gguf_open(&part[i], name, e), 0);
         for (size_t k = 0; k < part[i].n; k++)
             gguf_add_tensor(&w, part[i].t[k].name, part[i].t[k].type,
@@ -444,60 +522,72 @@ pack(const struct vectors *v, const char *path, enum qtype type,
     return 0;
 }
 
+/* How far the logits of the file are from those of the folder. */
+static void
+check_file(const struct vectors *v, const char *path, const char *name,
+    const struct how *how, size_t scaled)
+{
+    float *out = mem_calloc(IDS * VOCAB, sizeof *out);
+    struct model *m = open_model(path, &whole);
+    size_t n = model_config(m)->positions < IDS ? model_config(m)->positions
+                                                : IDS;
+    struct session *s = session_new(m, 0, NULL);
+    double far, mean;
+
+    read_ids(s, v->ids, n, IDS, out);
+    far = farthest(out, v->logits, n * VOCAB);
+    mean = mean_distance(out, v->logits, n * VOCAB);
+    print_message("# %s as %s %s: %.1e, on average %.1e, over %zu; %zu groups "
+        "scaled\n", name, qtype_info(how->type)->name,
+        quantize_method_name(how->method), far, mean, n, scaled);
+    if (!(far < how->near && mean < how->mean))
+        fail_msg("%s: off by %g, %g on average", name, far, mean);
+    session_free(s);
+    model_free(m);
+    free(out);
+}
+
 static void
 gguf_says_the_same(void **state)
 {
     /*
      * Written as GGUF and read again the model computes the same, as far as
      * the format promises: where it has no window, as far as that. Q8_0 comes
-     * near on average: a single position may go to another expert.
+     * near on average (a single position may go to another expert), with
+     * scales folded into norms, v and up as well.
      */
-    static const struct {
-        enum qtype type;
-        double near, mean;
-    } how[] = { { QT_F32, 1e-4, 1e-5 }, { QT_Q8_0, 4, 0.15 } };
-    float *out = mem_calloc(IDS * VOCAB, sizeof *out);
+    static const struct how how[] = { { QT_F32, METHOD_RTN, 1e-4, 1e-5 },
+        { QT_Q8_0, METHOD_RTN, 4, 0.15 }, { QT_Q8_0, METHOD_AWQ, 4, 0.15 } };
 
     (void)state;
-    for (size_t i = 0; i < countof(names) * countof(how); i++) {
-        const char *name = names[i / countof(how)];
-        size_t k = i % countof(how), n = IDS;
+    for (size_t i = 0; i < countof(names); i++) {
         struct err e = { 0 };
         struct vectors v;
-        struct session *s;
-        struct model *m;
-        double far, mean;
         char *path;
 
-        vectors_init(&v, name);
+        vectors_init(&v, names[i]);
         write_weights(&v, "model.safetensors", 0, 1);
         path = path_join(v.dir, "all.gguf");
-        if (strcmp(name, "qwen3moe-dense") == 0) {
-            assert_int_equal(pack(&v, path, how[k].type, &e), -1);
-            assert_string_equal(e.text, "here: a GGUF file of a 'qwen3moe' "
-                "cannot say 'norm_topk_prob' false, and would compute "
-                "something else; take another format");
-        } else {
-            if (pack(&v, path, how[k].type, &e) != 0)
+        calibrate(&v);
+        for (size_t k = 0; k < countof(how); k++) {
+            size_t scaled = 0;
+
+            if (strcmp(names[i], "qwen3moe-dense") == 0) {
+                err_clear(&e);
+                assert_int_equal(pack(&v, path, &how[k], &scaled, &e), -1);
+                assert_string_equal(e.text, "here: a GGUF file of a "
+                    "'qwen3moe' cannot say 'norm_topk_prob' false, and would "
+                    "compute something else; take another format");
+                continue;
+            }
+            if (pack(&v, path, &how[k], &scaled, &e) != 0)
                 fail_msg("%s", e.text);
-            m = open_model(path, &whole);
-            n = model_config(m)->positions < IDS ? model_config(m)->positions
-                                                 : IDS;
-            s = session_new(m, 0, NULL);
-            read_ids(s, v.ids, n, IDS, out);
-            far = farthest(out, v.logits, n * VOCAB);
-            mean = mean_distance(out, v.logits, n * VOCAB);
-            print_message("# %s as %s: %.1e, on average %.1e, over %zu\n",
-                name, qtype_info(how[k].type)->name, far, mean, n);
-            if (!(far < how[k].near && mean < how[k].mean))
-                fail_msg("%s: off by %g", name, far);
-            session_free(s);
-            model_free(m);
+            assert_true(how[k].method != METHOD_AWQ || scaled > 0);
+            check_file(&v, path, names[i], &how[k], scaled);
         }
         free(path);
         vectors_release(&v);
     }
-    free(out);
 }
 
 static void
