@@ -22,7 +22,7 @@ static const struct {
     { CHAT_CHATML, "<|im_start|>", "<|im_end|>" },
     { CHAT_LLAMA3, "<|start_header_id|>", "<|eot_id|>" },
     { CHAT_GEMMA, "<start_of_turn>", "<end_of_turn>" },
-    { CHAT_PHI3, "<|end|>", "|>" },
+    { CHAT_PHI3, "<|end|>", "<|assistant|>" },
     { CHAT_LLAMA2, "[INST]", "<<SYS>>" },
     { CHAT_MISTRAL, "[INST]", "[/INST]" },
 };

@@ -1,9 +1,10 @@
 /*
- * tokenize_lines.c - a tokenizer.json at work, for tests/interop/tokenizers.py
+ * tokenize_lines.c - a tokenizer at work, for tests/interop/tokenizers.py
  *
  * usage: tokenize_lines TOKENIZER
  *        tokenize_lines TOKENIZER FILE ROUNDS
  *
+ * TOKENIZER is a tokenizer.json, a model's folder or a .gguf file.
  * First form: every line of stdin is a JSON string; the answer to each is one
  * line, {"ids": without special ids, "special": with them, "text": the latter
  * decoded, "plain": decoded without special tokens}.
@@ -19,7 +20,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
-#include "lib/text/tokenizer.h"
+#include "lib/model/read_tokenizer.h"
 
 static json_t *
 as_array(const struct ids *ids)
@@ -120,7 +121,7 @@ main(int argc, char **argv)
         fputs("usage: tokenize_lines TOKENIZER [FILE ROUNDS]\n", stderr);
         return 2;
     }
-    if (tokenizer_open(&t, argv[1], NULL, &e) == 0) {
+    if (read_tokenizer(&t, argv[1], &e) == 0) {
         if (argc == 2)
             answer_all(t, &e);
         else
