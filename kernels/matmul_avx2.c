@@ -90,36 +90,36 @@ widen_all(struct sums *sum, const struct sums *c, __m256i sa, __m256i sb)
     hold(sum);
 }
 
-/* f += m * s, m of eight rows */
+/* One group of rows and one activation of a block of 32 become floats. */
 INLINE void
-add_min(float *f, const float *m, __m256 s)
+finish_group_32(float *f, const struct panel *p, size_t b, int g, __m256i v,
+    __m256 d, __m256 s, int mins)
 {
-    _mm256_storeu_ps(f, _mm256_fmadd_ps(_mm256_loadu_ps(m), s,
-        _mm256_loadu_ps(f)));
+    __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(v),
+        _mm256_mul_ps(_mm256_loadu_ps(p->d[b][g]), d),
+        _mm256_loadu_ps(f + 8 * g));
+
+    if (mins)
+        sum = _mm256_fmadd_ps(_mm256_loadu_ps(p->m[b][g]), s, sum);
+    _mm256_storeu_ps(f + 8 * g, sum);
 }
 
-/* One activation's sums of block b of a type of 32 become floats. */
+/* One activation's sums of block b of a type of 32 likewise. */
 INLINE void
 finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
     int i, __m256i va, __m256i vb, const struct shape t)
 {
     __m256 d = spread_float(act->d[i] + 4 * b);
+    __m256i s = spread4(act->s[i] + 4 * b);
 
     if (t.off != 0) {
-        __m256i off = _mm256_mullo_epi32(spread4(act->s[i] + 4 * b),
-            _mm256_set1_epi32(-t.off));
-        va = _mm256_add_epi32(va, off);
-        vb = _mm256_add_epi32(vb, off);
+        __m256i off = _mm256_mullo_epi32(s, _mm256_set1_epi32(t.off));
+        va = _mm256_sub_epi32(va, off);
+        vb = _mm256_sub_epi32(vb, off);
     }
     f += TILE * i;
-    accumulate(f, va, p->d[b][0], d);
-    accumulate(f + 8, vb, p->d[b][1], d);
-    if (t.mins) {
-        __m256 s = spread_float(act->s[i] + 4 * b);
-
-        add_min(f, p->m[b][0], s);
-        add_min(f + 8, p->m[b][1], s);
-    }
+    finish_group_32(f, p, b, 0, va, d, _mm256_castsi256_ps(s), t.mins);
+    finish_group_32(f, p, b, 1, vb, d, _mm256_castsi256_ps(s), t.mins);
 }
 
 /* Types of 32: `blocks` blocks of a panel into f[a][16]. */
@@ -159,7 +159,7 @@ corrections(const struct panel *p, int g, const uint8_t *sums, int pairs)
     return v;
 }
 
-/* One group of rows and one activation of a type of 256 become floats. */
+/* One group of rows and one activation of a block of 256 likewise. */
 INLINE void
 finish_group(float *f, const struct panel *p, const struct act4 *act, int i,
     int g, __m256i v, const struct shape t)
@@ -260,31 +260,32 @@ static kernel_fn *const kernels[QT_COUNT] = {
     [QT_Q6_K] = kernel_q6_k,
 };
 
-void
-act4_locate(struct act4 *v, enum qtype t, const uint8_t *act, size_t first,
-    size_t n, size_t cols, size_t chunk)
+static struct act_rows
+act_rows(enum qtype t, const uint8_t *act, size_t n, size_t cols)
 {
-    int big = qtype_info(t)->block == 256;
-    size_t bytes = act_row_bytes(qtype_info(t)->act, cols);
-    size_t block = big ? 256 : 32, at = 256 * chunk / block;
-    size_t sums = big ? act_off_sum(cols, 256) + 32 * chunk
-                      : act_off_sum(cols, 32) + 4 * at;
+    struct act_rows a = { .row = act, .n = n };
 
-    if (t == QT_Q4_K || t == QT_Q5_K)
-        sums = act_off_sum32(cols) + 16 * chunk;
-    for (size_t k = 0; k < 4; k++) {
-        size_t i = first + k < n ? first + k : n - 1;
-        const uint8_t *row = act + i * bytes;
-
-        v->q[k] = (const int8_t *)row + 256 * chunk;
-        v->d[k] = row + act_off_d(cols) + 4 * at;
-        v->s[k] = row + sums;
+    a.row_bytes = act_row_bytes(qtype_info(t)->act, cols);
+    a.d = act_off_d(cols);
+    if (qtype_info(t)->block == 32) {
+        a.d_chunk = a.s_chunk = 8 * 4;
+        a.s = act_off_sum(cols, 32);
+    } else if (t == QT_Q4_K || t == QT_Q5_K) {
+        a.d_chunk = 4;
+        a.s = act_off_sum32(cols);
+        a.s_chunk = 8 * 2;
+    } else {
+        a.d_chunk = 4;
+        a.s = act_off_sum(cols, 256);
+        a.s_chunk = 16 * 2;
     }
+    return a;
 }
 
-void
-tile_narrow_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const uint8_t *act, size_t n)
+/* As tile_wide_avx2, for the other types. */
+static void
+tile_narrow(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
+    const struct act_rows *act)
 {
     struct panel p;
 
@@ -294,10 +295,10 @@ tile_narrow_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
 
         panel_avx2[t](&p, w, 0, chunk, blocks);
         panel_avx2[t](&p, w + 8, 1, chunk, blocks);
-        for (size_t a = 0; a < n; a += 4) {
+        for (size_t a = 0; a < act->n; a += 4) {
             struct act4 v;
 
-            act4_locate(&v, t, act, a, n, cols, chunk);
+            locate(&v, act, a, chunk);
             kernels[t](f + TILE * a, &p, &v, blocks);
         }
     }
@@ -308,12 +309,15 @@ packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const uint8_t *act, size_t n_act)
 {
     size_t wb = qtype_row_bytes(t, cols);
-    size_t ab = act_row_bytes(qtype_info(t)->act, cols);
+    struct act_rows all = act_rows(t, act, n_act, cols);
     float f[ACTS * TILE];
 
     for (size_t a0 = 0; a0 < n_act; a0 += ACTS) {
         size_t n = n_act - a0 < ACTS ? n_act - a0 : ACTS;
+        struct act_rows some = all;
 
+        some.row += a0 * all.row_bytes;
+        some.n = n;
         for (size_t r = row0; r < row1; r += TILE) {
             size_t m = row1 - r < TILE ? row1 - r : TILE;
             const uint8_t *wr[TILE];
@@ -323,9 +327,9 @@ packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
                 wr[i] = w + (r + (i < m ? i : m - 1)) * wb;
             memset(f, 0, (n + 3) / 4 * 4 * TILE * sizeof *f);
             if (kernels[t])
-                tile_narrow_avx2(f, wr, t, cols, act + a0 * ab, n);
+                tile_narrow(f, wr, t, cols, &some);
             else
-                tile_wide_avx2(f, wr, t, cols, act + a0 * ab, n);
+                tile_wide_avx2(f, wr, t, cols, &some);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }

@@ -15,6 +15,14 @@ enum {
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Encoded activations, and where in a row the parts of a chunk lie. */
+struct act_rows {
+    const uint8_t *row;  /* the first */
+    size_t n, row_bytes; /* rows, and bytes from one to the next */
+    size_t d, d_chunk;   /* scales: offset of chunk 0, bytes for a chunk */
+    size_t s, s_chunk;   /* sums, of the kind the type corrects with */
+};
+
 /* What a kernel needs to know of four activations at one chunk of columns. */
 struct act4 {
     const int8_t *q[4];
@@ -61,17 +69,26 @@ spread_float(const uint8_t *p)
     return _mm256_castsi256_ps(spread4(p));
 }
 
-/*
- * f[a][r] for columns of all chunks of a tile of sixteen rows and n <= ACTS
- * activations; f has room for n rounded up to four.
- */
-void tile_narrow_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const uint8_t *act, size_t n);
-void tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const uint8_t *act, size_t n);
 /* Four activations from `first` on at a chunk; behind the last, the last. */
-void act4_locate(struct act4 *v, enum qtype t, const uint8_t *act,
-    size_t first, size_t n, size_t cols, size_t chunk);
+INLINE void
+locate(struct act4 *v, const struct act_rows *a, size_t first, size_t chunk)
+{
+    for (size_t k = 0; k < 4; k++) {
+        size_t i = first + k < a->n ? first + k : a->n - 1;
+        const uint8_t *row = a->row + i * a->row_bytes;
+
+        v->q[k] = (const int8_t *)row + 256 * chunk;
+        v->d[k] = row + a->d + a->d_chunk * chunk;
+        v->s[k] = row + a->s + a->s_chunk * chunk;
+    }
+}
+
+/*
+ * Adds all columns of a tile of sixteen rows and a->n <= ACTS activations to
+ * f[a][r]; f has room for a->n rounded up to four.
+ */
+void tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
+    size_t cols, const struct act_rows *a);
 
 #endif
 #endif

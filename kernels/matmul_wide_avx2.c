@@ -190,7 +190,7 @@ chunk_x4(float *f, const struct wide *p, const struct act4 *act, size_t blocks,
 
 void
 tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const uint8_t *act, size_t n)
+    size_t cols, const struct act_rows *act)
 {
     struct wide p;
 
@@ -204,10 +204,10 @@ tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
             else
                 open_32(&p, t, w + 8 * g, g, chunk, blocks);
         }
-        for (size_t a = 0; a < n; a += 4) {
+        for (size_t a = 0; a < act->n; a += 4) {
             struct act4 v;
 
-            act4_locate(&v, t, act, a, n, cols, chunk);
+            locate(&v, act, a, chunk);
             chunk_x4(f + TILE * a, &p, &v, blocks, t == QT_IQ4_XS);
         }
     }
