@@ -10,136 +10,10 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
-#include "lib/base/bytes.h"
-#include "lib/base/str.h"
-#include "lib/model/gguf_keys.h"
-#include "lib/model/layer.h"
-#include "lib/model/quantize.h"
-#include "tests/lib/model/tiny.h"
-
-enum { IDS = 40, VOCAB = 128, HIDDEN = 64, SHORT = 20 };
-
-static const char *const names[] = { "llama2", "llama3", "llama-linear",
-    "llama-dynamic", "llama-yarn", "mistral", "qwen2", "qwen2-window",
-    "qwen3", "phi3", "phi3-longrope", "gemma2", "gemma3", "mixtral",
-    "qwen3moe", "qwen3moe-dense" };
+#include "tests/lib/model/arches.h"
 
 /* As near as float32 in another order of sums comes; the promise is 2e-3. */
 static const double NEAR = 1e-4;
-
-static const struct model_open_opts whole = { .no_tokenizer = true };
-static const struct model_open_opts lazy = { .no_tokenizer = true,
-    .lazy = true };
-
-struct vectors {
-    char dir[64];  /* scratch */
-    char *folder;  /* a checkpoint in it */
-    json_t *config;
-    struct model_config c;
-    struct model_plan plan;
-    struct safetensors st;
-    int32_t ids[IDS];
-    const float *logits, *brief; /* [IDS][VOCAB]; of the first SHORT ids */
-};
-
-/* Value i of noise: arch_vectors.py has the same. */
-static float
-noise(const char *name, uint64_t i)
-{
-    uint64_t x = 0xcbf29ce484222325u;
-
-    for (; *name != '\0'; name++)
-        x = (x ^ (unsigned char)*name) * 0x100000001b3u;
-    x += (i + 1) * 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    x ^= x >> 31;
-    return (float)(x >> 40) / 8388608.0f - 1.0f;
-}
-
-static float
-weight(const struct tensor_plan *p, uint64_t i)
-{
-    float u = noise(p->hf, i);
-
-    if (p->norm)
-        return (p->plus_one ? 0.0f : 1.0f) + 0.25f * u;
-    if (p->role == ROLE_EMBED)
-        return u;
-    return (p->role == ROLE_ROUTER ? 0.5f : 0.25f) * u;
-}
-
-/* Tensors first, first + step, .. of the plan into one file. */
-static void
-write_weights(const struct vectors *v, const char *name, size_t first,
-    size_t step)
-{
-    struct st_spec *specs = mem_calloc(v->plan.n, sizeof *specs);
-    char *path = path_join(v->folder, name);
-    struct st_writer w = { 0 };
-    struct err e = { 0 };
-    size_t n = 0;
-
-    for (size_t i = first; i < v->plan.n; i += step)
-        specs[n++] = (struct st_spec){ v->plan.t[i].hf, "F32",
-            v->plan.t[i].rank, { v->plan.t[i].rows, v->plan.t[i].cols } };
-    assert_int_equal(st_writer_open(&w, path, specs, n, NULL, &e), 0);
-    for (size_t i = first; i < v->plan.n; i += step) {
-        const struct tensor_plan *p = &v->plan.t[i];
-
-        for (uint64_t k = 0; k < p->rows * p->cols; k++) {
-            float x = weight(p, k);
-
-            st_writer_data(&w, &x, sizeof x);
-        }
-    }
-    assert_int_equal(st_writer_close(&w, &e), 0);
-    free(specs);
-    free(path);
-}
-
-static void
-vectors_init(struct vectors *v, const char *name)
-{
-    char *from = mem_printf("tests/data/arch/%s/config.json", name);
-    char *data = mem_printf("tests/data/arch/%s/vectors.safetensors", name);
-    const uint64_t shape[2] = { IDS, VOCAB }, brief[2] = { SHORT, VOCAB };
-    struct err e = { 0 };
-    const int32_t *ids;
-    char *to;
-
-    *v = (struct vectors){ 0 };
-    scratch_make(v->dir);
-    v->folder = path_join(v->dir, "model");
-    assert_int_equal(file_mkdirs(v->folder, &e), 0);
-    v->config = json_read(from, 1 << 20, NULL, &e);
-    assert_non_null(v->config);
-    if (config_from_hf(&v->c, v->config, from, &e) != 0)
-        fail_msg("%s", e.text);
-    model_plan(&v->plan, &v->c);
-    to = path_join(v->folder, "config.json");
-    assert_int_equal(json_write(v->config, to, &e), 0);
-    assert_int_equal(safetensors_open(&v->st, data, &e), 0);
-    ids = safetensors_expect(&v->st, "ids", "I32", 1, shape, &e);
-    v->logits = safetensors_expect(&v->st, "logits", "F32", 2, shape, &e);
-    assert_int_equal(e.code, 0);
-    if (safetensors_find(&v->st, "short") != NULL)
-        v->brief = safetensors_expect(&v->st, "short", "F32", 2, brief, &e);
-    memcpy(v->ids, ids, sizeof v->ids);
-    free(from);
-    free(data);
-    free(to);
-}
-
-static void
-vectors_release(struct vectors *v)
-{
-    scratch_remove(v->dir);
-    free(v->folder);
-    json_decref(v->config);
-    model_plan_release(&v->plan);
-    safetensors_close(&v->st);
-}
 
 static double
 farthest(const float *a, const float *b, size_t n)
@@ -165,17 +39,6 @@ mean_distance(const float *a, const float *b, size_t n)
     return sum / (double)n;
 }
 
-static struct model *
-open_model(const char *path, const struct model_open_opts *opts)
-{
-    struct model *m;
-    struct err e = { 0 };
-
-    if (model_open(&m, path, opts, &e) != 0)
-        fail_msg("%s", e.text);
-    return m;
-}
-
 /* Logits of n ids, `step` at a time. */
 static void
 read_ids(struct session *s, const int32_t *ids, size_t n, size_t step,
@@ -197,11 +60,11 @@ logits_are_those_of_transformers(void **state)
     float *out = mem_calloc(IDS * VOCAB, sizeof *out);
 
     (void)state;
-    for (size_t i = 0; i < countof(names); i++) {
+    for (size_t i = 0; i < countof(arch_names); i++) {
         struct vectors v;
         struct model *m;
 
-        vectors_init(&v, names[i]);
+        vectors_init(&v, arch_names[i]);
         write_weights(&v, "model.safetensors", 0, 1);
         m = open_model(v.folder, &whole);
         for (size_t k = 0; k < countof(steps); k++) {
@@ -214,10 +77,10 @@ logits_are_those_of_transformers(void **state)
             read_ids(s, v.ids, IDS, steps[k], out);
             far = farthest(out + from * VOCAB, v.logits + from * VOCAB,
                 (IDS - from) * VOCAB);
-            print_message("# %s, %zu at a time: %.1e\n", names[i], steps[k],
+            print_message("# %s, %zu at a time: %.1e\n", arch_names[i], steps[k],
                 far);
             if (!(far < NEAR))
-                fail_msg("%s is off by %g", names[i], far);
+                fail_msg("%s is off by %g", arch_names[i], far);
             if (v.brief != NULL) { /* short again, then long again */
                 session_truncate(s, SHORT / 2);
                 read_ids(s, v.ids + SHORT / 2, SHORT / 2, steps[k], out);
@@ -243,7 +106,7 @@ shards_are_the_same(void **state)
     float *two = mem_calloc(IDS * VOCAB, sizeof *two);
 
     (void)state;
-    for (size_t i = 0; i < countof(names); i++) {
+    for (size_t i = 0; i < countof(arch_names); i++) {
         struct vectors v;
         json_t *map = json_object(), *index;
         struct err e = { 0 };
@@ -251,7 +114,7 @@ shards_are_the_same(void **state)
         struct model *m;
         char *path;
 
-        vectors_init(&v, names[i]);
+        vectors_init(&v, arch_names[i]);
         write_weights(&v, "model.safetensors", 0, 1);
         m = open_model(v.folder, &whole);
         s = session_new(m, 0, NULL);
@@ -341,14 +204,14 @@ layers_one_by_one(void **state)
     float *normed = mem_calloc(IDS * HIDDEN, sizeof *normed);
 
     (void)state;
-    for (size_t i = 0; i < countof(names); i++) {
+    for (size_t i = 0; i < countof(arch_names); i++) {
         struct vectors v;
         struct seen seen = { 0 };
         struct err e = { 0 };
         struct model *m;
         size_t moe = 0;
 
-        vectors_init(&v, names[i]);
+        vectors_init(&v, arch_names[i]);
         write_weights(&v, "model.safetensors", 0, 1);
         m = open_model(v.folder, &lazy);
         assert_int_equal(model_embed(m, v.ids, IDS, x, &e), 0);
@@ -374,152 +237,6 @@ layers_one_by_one(void **state)
     }
     free(x);
     free(normed);
-}
-
-struct add {
-    struct statistics s;
-    uint32_t experts;
-};
-
-static void
-add(void *ctx, enum input_role in, int expert, const float *x, size_t n,
-    size_t cols)
-{
-    struct add *a = ctx;
-
-    if (expert < 0)
-        statistics_add(&a->s, in, x, n, cols, NULL);
-    else
-        statistics_add_expert(&a->s, in, (uint32_t)expert, a->experts, x, n,
-            cols, NULL);
-}
-
-static void
-write_statistics(const struct vectors *v, struct add *a, int layer)
-{
-    char *path = mem_printf("%s/stats.%d.safetensors", v->dir, layer);
-    struct err e = { 0 };
-    struct digest digest;
-    uint64_t bytes;
-
-    if (statistics_write(&a->s, path, &digest, &bytes, &e) != 0)
-        fail_msg("%s", e.text);
-    statistics_release(&a->s);
-    free(path);
-}
-
-/* A file for each layer and for the head, as the calibrate step makes them. */
-static void
-calibrate(const struct vectors *v)
-{
-    float *x = mem_calloc(IDS * HIDDEN, sizeof *x);
-    float *normed = mem_calloc(IDS * HIDDEN, sizeof *normed);
-    struct model *m = open_model(v->folder, &lazy);
-    struct add a = { .experts = v->c.experts };
-    struct err e = { 0 };
-
-    assert_int_equal(model_embed(m, v->ids, IDS, x, &e), 0);
-    for (uint32_t k = 0; k < v->c.layers; k++) {
-        struct layer *l;
-
-        assert_int_equal(layer_load(&l, m, k, NULL, &e), 0);
-        layer_forward(l, x, IDS, NULL, add, &a);
-        layer_free(l);
-        write_statistics(v, &a, (int)k);
-    }
-    model_final_norm(m, x, IDS, normed);
-    statistics_add(&a.s, IN_OUTPUT, normed, IDS, HIDDEN, NULL);
-    write_statistics(v, &a, -1);
-    model_free(m);
-    free(x);
-    free(normed);
-}
-
-/* How a model becomes GGUF. */
-struct how {
-    enum qtype type;
-    enum quantize_method method;
-    double near, mean; /* bounds of what differs in the logits */
-};
-
-/* Encodes a layer (or the head) into a file of its own; folded groups. */
-static size_t
-pack_part(const struct vectors *v, const struct model *m, int layer,
-    const struct how *how)
-{
-    char *path = mem_printf("%s/part.%d.gguf", v->dir, layer);
-    char *stats = mem_printf("%s/stats.%d.safetensors", v->dir, layer);
-    bool asks = how->method != METHOD_RTN;
-    struct statistics_file sf = { 0 };
-    size_t scaled = 0;
-    struct gguf_writer w = { 0 };
-    struct quantize q = { 0 };
-    struct progress progress = { 0 };
-    struct err e = { 0 };
-
-    if ((asks && statistics_open(&sf, stats, &e) != 0) ||
-        gguf_writer_open(&w, path, &e) != 0 ||
-        quantize_init(&q, m, layer, how->type, how->method,
-        asks ? &sf : NULL, &e) != 0 ||
-        quantize_scale(&q, NULL, &e) != 0 ||
-        quantize_write(&q, &w, NULL, &progress, &e) != 0 ||
-        gguf_writer_close(&w, &e) != 0)
-        fail_msg("%s", e.text);
-    for (size_t i = 0; i < q.n_scales; i++)
-        scaled += q.scale[i].alpha > 0;
-    quantize_release(&q);
-    statistics_close(&sf);
-    free(path);
-    free(stats);
-    return scaled;
-}
-
-/* One file of all parts; 0, or -1 when the format cannot say the config. */
-static int
-pack(const struct vectors *v, const char *path, const struct how *how,
-    size_t *scaled, struct err *e)
-{
-    struct model *m = open_model(v->folder, &lazy);
-    struct gguf *part = mem_calloc(v->c.layers + 1, sizeof *part);
-    struct gguf_extra extra[2];
-    size_t n_extra = gguf_extras(&v->c, extra);
-    struct gguf_writer w = { 0 };
-
-    assert_int_equal(gguf_writer_open(&w, path, e), 0);
-    gguf_put_str(&w, "general.architecture", arch_gguf_name(v->c.arch));
-    if (gguf_put_config(&w, &v->c, "here", e) != 0) {
-        gguf_writer_release(&w);
-        model_free(m);
-        free(part);
-        return -1;
-    }
-    for (int i = 0; i <= (int)v->c.layers; i++) {
-        int layer = i == (int)v->c.layers ? -1 : i;
-        char *name = mem_printf("%s/part.%d.gguf", v->dir, layer);
-
-        *scaled += pack_part(v, m, layer, how);
-        assert_int_equal(gguf_open(&part[i], name, e), 0);
-        for (size_t k = 0; k < part[i].n; k++)
-            gguf_add_tensor(&w, part[i].t[k].name, part[i].t[k].type,
-                part[i].t[k].n_dims, part[i].t[k].dim);
-        free(name);
-    }
-    for (size_t i = 0; i < n_extra; i++)
-        gguf_add_tensor(&w, extra[i].name, QT_F32, 1,
-            &(uint64_t){ extra[i].n });
-    assert_int_equal(gguf_write_header(&w, e), 0);
-    for (size_t i = 0; i <= v->c.layers; i++) {
-        for (size_t k = 0; k < part[i].n; k++)
-            gguf_write_data(&w, gguf_data(&part[i], &part[i].t[k]),
-                (size_t)part[i].t[k].bytes);
-        gguf_close(&part[i]);
-    }
-    for (size_t i = 0; i < n_extra; i++)
-        gguf_write_data(&w, extra[i].v, extra[i].n * sizeof(float));
-    assert_int_equal(gguf_writer_close(&w, e), 0);
-    model_free(m);
-    free(part);
-    return 0;
 }
 
 /* How far the logits of the file are from those of the folder. */
@@ -560,19 +277,19 @@ gguf_says_the_same(void **state)
         { QT_Q8_0, METHOD_RTN, 4, 0.15 }, { QT_Q8_0, METHOD_AWQ, 4, 0.15 } };
 
     (void)state;
-    for (size_t i = 0; i < countof(names); i++) {
+    for (size_t i = 0; i < countof(arch_names); i++) {
         struct err e = { 0 };
         struct vectors v;
         char *path;
 
-        vectors_init(&v, names[i]);
+        vectors_init(&v, arch_names[i]);
         write_weights(&v, "model.safetensors", 0, 1);
         path = path_join(v.dir, "all.gguf");
         calibrate(&v);
         for (size_t k = 0; k < countof(how); k++) {
             size_t scaled = 0;
 
-            if (strcmp(names[i], "qwen3moe-dense") == 0) {
+            if (strcmp(arch_names[i], "qwen3moe-dense") == 0) {
                 err_clear(&e);
                 assert_int_equal(pack(&v, path, &how[k], &scaled, &e), -1);
                 assert_string_equal(e.text, "here: a GGUF file of a "
@@ -583,7 +300,7 @@ gguf_says_the_same(void **state)
             if (pack(&v, path, &how[k], &scaled, &e) != 0)
                 fail_msg("%s", e.text);
             assert_true(how[k].method != METHOD_AWQ || scaled > 0);
-            check_file(&v, path, names[i], &how[k], scaled);
+            check_file(&v, path, arch_names[i], &how[k], scaled);
         }
         free(path);
         vectors_release(&v);
