@@ -76,6 +76,8 @@ struct session *session_new(const struct model *m, size_t capacity,
 void session_free(struct session *s);
 size_t session_len(const struct session *s);
 void session_reset(struct session *s); /* no positions; memory is kept */
+/* Gives back the room for computing; what was read stays. For many sessions. */
+void session_trim(struct session *s);
 /* Forgets positions from n on, so that texts share a beginning. n <= len. */
 void session_truncate(struct session *s, size_t n);
 

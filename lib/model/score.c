@@ -187,6 +187,8 @@ read_prompt(struct work *w, size_t i, struct seat *seat, size_t place,
     if (session_eval(seat->session[place], p->v + skip, p->n - skip, logits,
             LOGITS_LAST, e))
         return e->code;
+    if (place > 0)
+        session_trim(seat->session[place]); /* steps use the first one's room */
     atomic_fetch_add(&w->tokens, p->n - skip);
     w->out[i].finite = all_finite(logits, c->vocab);
     return 0;
@@ -412,6 +414,17 @@ score_batch(void *ctx, size_t b, unsigned thread)
     show_progress(w, last - first, thread);
 }
 
+/* Positions that a session makes room for: it doubles as it grows. */
+static uint64_t
+room_for(uint64_t positions, uint64_t most)
+{
+    uint64_t room = 64;
+
+    while (room < positions && room < most)
+        room *= 2;
+    return room;
+}
+
 /*
  * Cuts the suite into batches: choices one by one, answers as many together as
  * keep their keys and values within BATCH_BYTES.
@@ -428,8 +441,8 @@ cut_batches(struct work *w)
 
     w->start = mem_calloc(n + 1, sizeof *w->start);
     for (size_t i = 0; i < n; i++) {
-        const uint64_t own =
-            (w->ids[i].prompt.n + w->o->max_tokens) * position;
+        const uint64_t own = position *
+            room_for(w->ids[i].prompt.n + w->o->max_tokens, c->positions);
 
         if (i > 0 && (w->s->kind == SUITE_CHOICE || in == BATCH ||
                          bytes + own > BATCH_BYTES)) {

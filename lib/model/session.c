@@ -63,6 +63,22 @@ session_free(struct session *s)
     free(s);
 }
 
+void
+session_trim(struct session *s)
+{
+    struct pool *pool = s->work.pool;
+
+    work_release(&s->work);
+    work_init(&s->work, &s->m->c, s->m->inv, pool);
+    free(s->x);
+    free(s->rows);
+    free(s->logits);
+    free(s->due);
+    s->x = s->rows = s->logits = NULL;
+    s->due = NULL;
+    s->x_rows = s->logit_cap = 0;
+}
+
 size_t
 session_len(const struct session *s)
 {
