@@ -132,6 +132,26 @@ set_importance(struct qtensor *t)
     }
 }
 
+/* What an error in a packed column weighs; see measure_row. */
+static void
+set_weights(struct qtensor *t)
+{
+    size_t cols = (size_t)t->plan->cols;
+
+    if (t->col_scale != NULL && t->unit2 == NULL)
+        t->unit2 = mem_calloc(cols, sizeof *t->unit2);
+    if (t->mean2 != NULL && t->weight == NULL)
+        t->weight = mem_calloc(cols, sizeof *t->weight);
+    for (size_t j = 0; j < cols; j++) {
+        double s = t->col_scale == NULL ? 1 : (double)t->col_scale[j];
+
+        if (t->unit2 != NULL)
+            t->unit2[j] = 1 / (s * s);
+        if (t->weight != NULL)
+            t->weight[j] = (double)t->mean2[j] / (s * s);
+    }
+}
+
 void
 quantize_set_columns(struct qtensor *t, const float *scale)
 {
@@ -142,6 +162,24 @@ quantize_set_columns(struct qtensor *t, const float *scale)
     memcpy(t->col_scale, scale, cols * sizeof *scale);
     if (t->mean2 != NULL)
         set_importance(t);
+    set_weights(t);
+}
+
+struct qtensor
+qtensor_unscaled(const struct qtensor *t)
+{
+    return (struct qtensor){ .plan = t->plan, .asked = t->asked,
+        .type = t->type, .mean2 = t->mean2 };
+}
+
+void
+qtensor_release(struct qtensor *t)
+{
+    free(t->importance);
+    free(t->col_scale);
+    free(t->row_div);
+    free(t->unit2);
+    free(t->weight);
 }
 
 static int
@@ -166,6 +204,7 @@ plan_tensor(struct quantize *q, const struct tensor_plan *p, enum qtype type,
     t->mean2 = c.mean2;
     if (q->method != METHOD_RTN)
         set_importance(t);
+    set_weights(t);
     return 0;
 }
 
@@ -195,11 +234,8 @@ quantize_init(struct quantize *q, const struct model *m, int layer,
 void
 quantize_release(struct quantize *q)
 {
-    for (size_t i = 0; i < q->n; i++) {
-        free(q->t[i].importance);
-        free(q->t[i].col_scale);
-        free(q->t[i].row_div);
-    }
+    for (size_t i = 0; i < q->n; i++)
+        qtensor_release(&q->t[i]);
     free(q->t);
     memset(q, 0, sizeof *q);
 }
@@ -293,28 +329,55 @@ scale_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     }
 }
 
-/* Adds the squares of a row: want and got are scaled values. */
+/*
+ * err += sum of (want - got)^2 m and norm += sum of want^2 m; m NULL: 1. Column
+ * j is summed in lane j % 4, the lanes in order: one sum on every machine, and
+ * one that vectors can take.
+ */
+static void
+add_squares(const float *want, const float *got, const double *m, size_t n,
+    double *err, double *norm)
+{
+    double e[4] = { 0 }, w[4] = { 0 };
+
+    for (size_t j = 0; j + 4 <= n; j += 4)
+        for (size_t l = 0; l < 4; l++) {
+            double x = (double)want[j + l], d = x - (double)got[j + l];
+            double weight = m == NULL ? 1 : m[j + l];
+
+            e[l] += d * d * weight;
+            w[l] += x * x * weight;
+        }
+    for (size_t j = n / 4 * 4; j < n; j++) {
+        double x = (double)want[j], d = x - (double)got[j];
+        double weight = m == NULL ? 1 : m[j];
+
+        e[j % 4] += d * d * weight;
+        w[j % 4] += x * x * weight;
+    }
+    *err += ((e[0] + e[1]) + e[2]) + e[3];
+    *norm += ((w[0] + w[1]) + w[2]) + w[3];
+}
+
+/* Adds a row to `sum`; want and got are scaled values. */
 static void
 measure_row(const struct qtensor *t, double row_div, const float *want,
     const float *got, struct qsums *sum)
 {
     size_t cols = (size_t)t->plan->cols;
+    struct qsums row = { 0 };
+    double unit = row_div * row_div;
 
-    for (size_t j = 0; j < cols; j++) {
-        double unit = row_div;
-        double w = (double)want[j], d = w - (double)got[j];
-
-        if (t->col_scale != NULL)
-            unit /= (double)t->col_scale[j];
-        w *= w * unit * unit;
-        d *= d * unit * unit;
-        sum->err2 += d;
-        sum->norm2 += w;
-        if (t->mean2 != NULL) {
-            sum->werr2 += d * (double)t->mean2[j];
-            sum->wnorm2 += w * (double)t->mean2[j];
-        }
-    }
+    if (t->unit2 == NULL)
+        add_squares(want, got, NULL, cols, &row.err2, &row.norm2);
+    else
+        add_squares(want, got, t->unit2, cols, &row.err2, &row.norm2);
+    if (t->weight != NULL)
+        add_squares(want, got, t->weight, cols, &row.werr2, &row.wnorm2);
+    sum->err2 += row.err2 * unit;
+    sum->norm2 += row.norm2 * unit;
+    sum->werr2 += row.werr2 * unit;
+    sum->wnorm2 += row.wnorm2 * unit;
 }
 
 int

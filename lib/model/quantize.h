@@ -60,6 +60,8 @@ struct qtensor {
     float *importance;    /* [cols] for the encoder, or NULL; owned */
     float *col_scale;     /* [cols] multiplied into columns, or NULL; owned */
     float *row_div;       /* [rows] in source order, or NULL; owned */
+    double *unit2;        /* [cols] 1 / col_scale^2, or NULL: 1; owned */
+    double *weight;       /* [cols] mean2 * unit2, or NULL: none; owned */
     uint64_t bytes;       /* packed */
     double err2, norm2;   /* squared sums: W - Q, W */
     double werr2, wnorm2; /* the same, weighted; 0 without statistics */
@@ -133,7 +135,10 @@ struct qsums {
 int quantize_rows(const struct quantize *q, const struct qtensor *t,
     uint64_t row0, uint64_t rows, float *w, float *back, void *dst,
     struct qsums *sum, struct err *e);
-/* Sets a tensor's column scales (copied) and the importance that goes with. */
+/* Sets a tensor's column scales (copied) and all that follows from them. */
 void quantize_set_columns(struct qtensor *t, const float *scale);
+/* Another tensor's plan, type and statistics, without its scales. */
+struct qtensor qtensor_unscaled(const struct qtensor *t);
+void qtensor_release(struct qtensor *t);
 
 #endif

@@ -149,14 +149,11 @@ try_alpha(void *ctx, size_t i, unsigned thread)
     (void)thread;
     make_scales(t->g, i, s);
     for (size_t k = 0; k < t->g->n && !t->err[i].code; k++) {
-        struct qtensor own = *t->g->reader[k];
+        struct qtensor own = qtensor_unscaled(t->g->reader[k]);
 
-        own.col_scale = NULL;
-        own.importance = NULL;
         quantize_set_columns(&own, s);
         t->loss[i] += matrix_loss(t->q, &own, &t->err[i]);
-        free(own.col_scale);
-        free(own.importance);
+        qtensor_release(&own);
     }
     free(s);
 }
