@@ -121,8 +121,9 @@ override_types(const struct stage *s, struct quantize *q, struct err *e)
             return e->code;
         if (!quantize_override(q, name + strlen(prefix), type))
             return err_set(e, ERR_WORK, "%s: the model has no matrix '%s'; "
-                "GGUF's names are attn_q, attn_k, attn_v, attn_output, "
-                "ffn_gate, ffn_up, ffn_down, token_embd, output", name,
+                "GGUF's names are attn_q, attn_k, attn_v, attn_qkv, "
+                "attn_output, ffn_gate, ffn_up, ffn_down (with experts "
+                "ffn_gate_exps ..), token_embd, output", name,
                 name + strlen(prefix));
     }
     return 0;

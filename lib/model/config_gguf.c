@@ -250,6 +250,34 @@ read_experts(struct model_config *c, const struct gguf *g, struct err *e)
     return e->code;
 }
 
+/* Newer files say which layers are local: each n-th is not, or a list. */
+static int
+read_pattern(struct model_config *c, const struct gguf *g, struct err *e)
+{
+    struct key k;
+    const char *name = key_of(&k, c, "attention.sliding_window_pattern");
+    const struct gguf_kv *kv = gguf_kv(g, name);
+    bool list = kv != NULL && kv->kind == GGUF_ARRAY;
+    uint32_t every;
+
+    if (kv == NULL)
+        return e->code;
+    if (list && (gguf_array(g, name, GGUF_BOOL, e) == NULL ||
+        kv->count < c->layers))
+        return err_set(e, ERR_WORK, "%s: key '%s' is no list of true and false "
+            "for %u layers; make the file again", g->map.path, name,
+            c->layers);
+    every = list ? 0 : get_count(c, g, "attention.sliding_window_pattern", 0,
+        MODEL_MAX_LAYERS, e);
+    if (e->code != 0)
+        return e->code;
+    memset(c->local, 0, sizeof c->local);
+    for (uint32_t i = 0; i < c->layers; i++)
+        if (list ? gguf_array_bool(kv, i) : (i + 1) % every != 0)
+            config_set_layer(c->local, i);
+    return 0;
+}
+
 /* What an architecture has keys of its own for. */
 static int
 read_own(struct model_config *c, const struct gguf *g, struct err *e)
@@ -269,7 +297,7 @@ read_own(struct model_config *c, const struct gguf *g, struct err *e)
         c->arch == ARCH_PHI3)
         c->window = gguf_u32_or(g, key_of(&k, c, "attention.sliding_window"),
             c->arch == ARCH_GEMMA2 ? 4096 : 0, e);
-    return e->code;
+    return c->arch == ARCH_GEMMA3 ? read_pattern(c, g, e) : e->code;
 }
 
 static int32_t

@@ -1,11 +1,14 @@
 /*
- * make_tiny - a small random Llama in a Hugging Face folder
+ * make_tiny - a small random model in a Hugging Face folder
  *
- * usage: make_tiny [-l LAYERS] [-s SEED] [-n SHARDS] [-o] [-x] FOLDER
+ * usage: make_tiny [-l LAYERS] [-s SEED] [-n SHARDS] [-o] [-x] [-c KEYS]
+ *                  FOLDER
  *   -l  layers (2)          -s  seed of the weights (1)
  *   -n  shards (1)          -o  an output matrix of its own (not tied)
  *   -x  header only: the files have their full length but no data (zeros,
  *       sparse), for graphs with very many layers
+ *   -c  a JSON file whose keys replace those of pebble's config: another
+ *       architecture than Llama, other sizes
  *
  * Hidden 256, 8 heads of 32, 4 key-value heads, feed-forward 512, so that every
  * block format fits. Vocabulary, tokenizer and small files are pebble's: run it
@@ -31,7 +34,7 @@ static const char FROM[] = "examples/pebble/model";
 struct opts {
     unsigned long long layers, seed, shards;
     bool untied, header_only;
-    const char *dir;
+    const char *dir, *keys;
 };
 
 /* splitmix64: every tensor starts from its own number. */
@@ -83,18 +86,22 @@ write_config(const struct opts *o, struct model_config *c, struct err *e)
 {
     char *from = path_join(FROM, "config.json");
     char *to = path_join(o->dir, "config.json");
-    json_t *v = json_read(from, 1 << 20, NULL, e);
+    json_t *v = json_read(from, 1 << 20, NULL, e), *keys = NULL;
 
-    if (v != NULL) {
+    if (o->keys != NULL)
+        keys = json_read(o->keys, 1 << 20, NULL, e);
+    if (v != NULL && e->code == 0) {
         json_object_set_new(v, "num_hidden_layers",
             json_integer((json_int_t)o->layers));
         json_object_set_new(v, "intermediate_size", json_integer(512));
         json_object_set_new(v, "tie_word_embeddings",
             json_boolean(!o->untied));
+        json_object_update(v, keys);
         if (config_from_hf(c, v, to, e) == 0)
             json_write(v, to, e);
     }
     json_decref(v);
+    json_decref(keys);
     free(from);
     free(to);
     return e->code;
@@ -109,7 +116,8 @@ tensor_data(struct st_writer *w, const struct tensor_plan *t, uint64_t seed,
     uint8_t row[4096 * 2];
 
     for (uint64_t i = 0; i < n; i++) {
-        float x = t->norm ? 1.0f + 0.1f * noise(&s) : scale * noise(&s);
+        float x = t->norm ? (t->plus_one ? 0.0f : 1.0f) + 0.1f * noise(&s)
+                          : scale * noise(&s);
         size_t at = (size_t)(i % 4096) * 2;
 
         store_u16le(row + at, bf16_from_f32(x));
@@ -239,14 +247,16 @@ parse(struct opts *o, int argc, char **argv)
 {
     int c;
 
-    while ((c = getopt(argc, argv, "l:s:n:ox")) != -1) {
+    while ((c = getopt(argc, argv, "l:s:n:c:ox")) != -1) {
         if (c == 'l' && str_to_u64(optarg, MODEL_MAX_LAYERS, &o->layers))
             continue;
         if (c == 's' && str_to_u64(optarg, 1u << 31, &o->seed))
             continue;
         if (c == 'n' && str_to_u64(optarg, 1000, &o->shards))
             continue;
-        if (c == 'o')
+        if (c == 'c')
+            o->keys = optarg;
+        else if (c == 'o')
             o->untied = true;
         else if (c == 'x')
             o->header_only = true;
@@ -267,7 +277,7 @@ main(int argc, char **argv)
 
     if (parse(&o, argc, argv) != 0) {
         fputs("usage: make_tiny [-l LAYERS] [-s SEED] [-n SHARDS] [-o] [-x] "
-            "FOLDER\n", stderr);
+            "[-c KEYS] FOLDER\n", stderr);
         return ERR_USAGE;
     }
     run(&o, &e);

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""calibrate, quantize and assemble on other architectures than Llama: random
+models of pebble's width with what makes each of them different."""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import step  # noqa: E402
+
+TINY = os.path.join(os.environ.get("QUERN_TESTS", "out/tests"), "tools",
+                    "make_tiny")
+GEMMA = dict(hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=32,
+             sliding_window=64)
+KEYS = {
+    "Qwen2": dict(use_sliding_window=False),
+    "Phi3": dict(partial_rotary_factor=0.5, tie_word_embeddings=False),
+    "Gemma2": dict(GEMMA, attn_logit_softcapping=50.0,
+                   final_logit_softcapping=30.0),
+    "Gemma3": dict(GEMMA, rope_local_base_freq=10000.0),
+    "Mixtral": dict(num_local_experts=4, num_experts_per_tok=2,
+                    intermediate_size=256, tie_word_embeddings=False),
+    "Qwen3Moe": dict(num_experts=8, num_experts_per_tok=3,
+                     moe_intermediate_size=256, norm_topk_prob=True,
+                     mlp_only_layers=[]),
+}
+F32, Q8_0 = 0, 8
+
+
+def prepare(b, family):
+    """Puts that model into a build folder, fingerprints and calibrates it."""
+    b.model = os.path.join(b.top, "model")
+    os.makedirs(b.model)
+    keys = os.path.join(b.top, "keys.json")
+    with open(keys, "w") as f:
+        json.dump(dict(KEYS[family],
+                       architectures=[family + "ForCausalLM"]), f)
+    subprocess.run([TINY, "-l", str(step.LAYERS), "-c", keys, b.model],
+                   check=True)
+    b.fingerprint()
+    b.traffic()
+    b.corpus(count=4)
+    b.calibrate()
+
+
+def nll(model, text):
+    done = subprocess.run(
+        [os.path.join(step.BIN, "quern-perplexity"), model, text, "--ctx",
+         "128", "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)["nll"]
+
+
+def check_quality(b, path):
+    """The file computes what the folder does, but for the last bits."""
+    text = b.copy(os.path.join(step.DATA, "valid.txt"), "text.txt")
+    with open(text, "r+") as f:
+        f.truncate(4000)
+    folder, file = nll(b.model, text), nll(path, text)
+    step.check(abs(file / folder - 1) < 0.005, "NLL", folder, "of the "
+               "folder", file, "of the file")
+
+
+def of_layer(g, role):
+    return g.tensors[f"blk.1.{role}.weight"]
+
+
+def biases(b):
+    """Qwen 2: biases of q, k and v go into the file, rows as they are."""
+    prepare(b, "Qwen2")
+    path = b.candidate("q8", "Q8_0", "awq")
+    g = step.Gguf(path)
+    step.equal(g.kv["general.architecture"], "qwen2")
+    step.equal(g.tensors["blk.0.attn_q.bias"][:2], ([256], F32))
+    check_quality(b, path)
+
+
+def fused(b):
+    """Phi-3: fused projections stay one tensor each, and so does half a turn."""
+    prepare(b, "Phi3")
+    path = b.candidate("q8", "Q8_0", "awq")
+    g = step.Gguf(path)
+    step.equal(of_layer(g, "attn_qkv")[:2], ([256, 512], Q8_0))
+    step.equal(of_layer(g, "ffn_up")[:2], ([256, 1024], Q8_0))
+    step.equal(g.kv["phi3.rope.dimension_count"], 16)
+    step.check("blk.0.ffn_gate.weight" not in g.tensors, "ffn_gate is there")
+    check_quality(b, path)
+
+
+def four_norms(b):
+    """Gemma 2: norms are stored as w + 1, soft caps and window as keys."""
+    prepare(b, "Gemma2")
+    path = b.candidate("q8", "Q8_0", "rtn")
+    g = step.Gguf(path)
+    step.equal(g.kv["gemma2.attn_logit_softcapping"], 50.0)
+    step.equal(g.kv["gemma2.attention.sliding_window"], 64)
+    norm = step.struct.unpack("<256f", g.bytes_of(
+        "blk.1.post_ffw_norm.weight", 1024))
+    step.check(0.9 < sum(norm) / 256 < 1.1, "mean of a norm", sum(norm) / 256)
+    check_quality(b, path)
+
+
+def two_rotations(b):
+    """Gemma 3: norms of heads, and scales folded into norms of w + 1."""
+    prepare(b, "Gemma3")
+    path = b.candidate("q8", "Q8_0", "awq")
+    g = step.Gguf(path)
+    step.equal(of_layer(g, "attn_q_norm")[:2], ([32], F32))
+    check_quality(b, path)
+
+
+def experts(b, family, n, used):
+    prepare(b, family)
+    path = b.candidate("q8", "Q8_0", "imatrix")
+    g = step.Gguf(path)
+    step.equal(of_layer(g, "ffn_gate_exps")[:2], ([256, 256, n], Q8_0))
+    step.equal(of_layer(g, "ffn_down_exps")[:2], ([256, 256, n], Q8_0))
+    step.equal(of_layer(g, "ffn_gate_inp")[:2], ([256, n], F32))
+    stats = b.path("stats/layer.002.safetensors")
+    header, _ = step.safetensors_header(stats)
+    tokens = int(header["__metadata__"]["tokens"])
+    given = step.safetensors_values(stats, "expert.tokens")
+    step.equal(sum(given), tokens * used, "tokens of all experts")
+    step.equal(given, step.safetensors_values(stats, "expert_down.tokens"))
+    step.equal(header["expert.mean2"]["shape"], [n, 256])
+    check_quality(b, path)
+
+
+def mixtral(b):
+    """Mixtral: experts are stacked, and the tokens of each are counted."""
+    experts(b, "Mixtral", 4, 2)
+
+
+def qwen_moe(b):
+    """Qwen 3 MoE: the same under its own names."""
+    experts(b, "Qwen3Moe", 8, 3)
+
+
+if __name__ == "__main__":
+    step.main([biases, fused, four_norms, two_rotations, mixtral, qwen_moe])
