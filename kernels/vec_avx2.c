@@ -277,19 +277,23 @@ gelu_tanh_mul_avx2(float *y, const float *g, const float *u, size_t n)
     }
 }
 
+/* The first fold of 16 lanes, and the second: what is left of four lanes. */
+static inline __m128
+fold_to4(__m256 lo, __m256 hi)
+{
+    __m256 s = _mm256_add_ps(lo, hi);
+    return _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+}
+
 /* fold16 of four at once: lane j = fold16(lo[j], hi[j]). */
 static inline __m128
 fold16x4(const __m256 lo[4], const __m256 hi[4])
 {
-    __m128 q[4], a, b;
+    __m128 p = fold_to4(lo[0], hi[0]), q = fold_to4(lo[1], hi[1]);
+    __m128 r = fold_to4(lo[2], hi[2]), t = fold_to4(lo[3], hi[3]);
+    __m128 a = _mm_add_ps(_mm_movelh_ps(p, q), _mm_movehl_ps(q, p));
+    __m128 b = _mm_add_ps(_mm_movelh_ps(r, t), _mm_movehl_ps(t, r));
 
-    for (int j = 0; j < 4; j++) {
-        __m256 s = _mm256_add_ps(lo[j], hi[j]);
-        q[j] = _mm_add_ps(_mm256_castps256_ps128(s),
-            _mm256_extractf128_ps(s, 1));
-    }
-    a = _mm_add_ps(_mm_movelh_ps(q[0], q[1]), _mm_movehl_ps(q[1], q[0]));
-    b = _mm_add_ps(_mm_movelh_ps(q[2], q[3]), _mm_movehl_ps(q[3], q[2]));
     return _mm_hadd_ps(a, b);
 }
 
@@ -318,16 +322,75 @@ dot4(float s[4], const float *q, const float *k, size_t ldk, size_t dim,
     _mm_storeu_ps(s, _mm_mul_ps(_mm_set1_ps(scale), fold16x4(lo, hi)));
 }
 
+/* Lanes 0-7 (at 0) or 8-15 (at 8) of two queries' sums with four keys. */
+static inline __attribute__((always_inline)) void
+half_lanes2x4(__m256 a[4], __m256 b[4], const float *q0, const float *q1,
+    const float *k, size_t ldk, size_t dim)
+{
+    __m256 zero = _mm256_setzero_ps();
+    __m256 a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+    __m256 b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+
+    for (size_t c = 0; c < dim; c += 16, k += 16) {
+        __m256 u = _mm256_loadu_ps(q0 + c), v = _mm256_loadu_ps(q1 + c);
+        __m256 x = _mm256_loadu_ps(k);
+
+        a0 = _mm256_fmadd_ps(u, x, a0);
+        b0 = _mm256_fmadd_ps(v, x, b0);
+        x = _mm256_loadu_ps(k + ldk);
+        a1 = _mm256_fmadd_ps(u, x, a1);
+        b1 = _mm256_fmadd_ps(v, x, b1);
+        x = _mm256_loadu_ps(k + 2 * ldk);
+        a2 = _mm256_fmadd_ps(u, x, a2);
+        b2 = _mm256_fmadd_ps(v, x, b2);
+        x = _mm256_loadu_ps(k + 3 * ldk);
+        a3 = _mm256_fmadd_ps(u, x, a3);
+        b3 = _mm256_fmadd_ps(v, x, b3);
+    }
+    a[0] = a0;
+    a[1] = a1;
+    a[2] = a2;
+    a[3] = a3;
+    b[0] = b0;
+    b[1] = b1;
+    b[2] = b2;
+    b[3] = b3;
+}
+
+/*
+ * Four keys against two queries: each key is loaded once for both, so that the
+ * multipliers wait for nothing. The lower eight lanes first, then the upper.
+ */
+static inline void
+dot2x4(float *s0, float *s1, const float *q0, const float *q1, const float *k,
+    size_t ldk, size_t dim, float scale)
+{
+    const __m128 f = _mm_set1_ps(scale);
+    __m256 al[4], bl[4], ah[4], bh[4];
+
+    half_lanes2x4(al, bl, q0, q1, k, ldk, dim);
+    half_lanes2x4(ah, bh, q0 + 8, q1 + 8, k + 8, ldk, dim);
+    _mm_storeu_ps(s0, _mm_mul_ps(f, fold16x4(al, ah)));
+    _mm_storeu_ps(s1, _mm_mul_ps(f, fold16x4(bl, bh)));
+}
+
 static void
 attn_scores_avx2(float *s, size_t lds, const float *q, size_t ldq, size_t n_q,
     const float *k, size_t ldk, size_t n_k, size_t dim, float scale)
 {
-    /* keys outside: 4 of them stay in cache for all queries */
     size_t j = 0;
 
-    for (; dim % 16 == 0 && j + 4 <= n_k; j += 4)
-        for (size_t i = 0; i < n_q; i++)
-            dot4(s + i * lds + j, q + i * ldq, k + j * ldk, ldk, dim, scale);
+    /* keys outside: 4 of them stay in cache for all queries */
+    for (; dim % 16 == 0 && j + 4 <= n_k; j += 4) {
+        const float *kj = k + j * ldk;
+        size_t i = 0;
+
+        for (; i + 2 <= n_q; i += 2)
+            dot2x4(s + i * lds + j, s + (i + 1) * lds + j, q + i * ldq,
+                q + (i + 1) * ldq, kj, ldk, dim, scale);
+        if (i < n_q)
+            dot4(s + i * lds + j, q + i * ldq, kj, ldk, dim, scale);
+    }
     for (; j < n_k; j++)
         for (size_t i = 0; i < n_q; i++)
             s[i * lds + j] = scale * dot_avx2(q + i * ldq, k + j * ldk, dim);
