@@ -101,7 +101,8 @@ logits_are_those_of_transformers(void **state)
 static void
 shards_are_the_same(void **state)
 {
-    /* Two files and an index give the very bits that one file gives. */
+    /* Two files and three threads give the very bits of one file and one. */
+    struct pool *pool = pool_new(3);
     float *one = mem_calloc(IDS * VOCAB, sizeof *one);
     float *two = mem_calloc(IDS * VOCAB, sizeof *two);
 
@@ -135,7 +136,7 @@ shards_are_the_same(void **state)
         path = path_join(v.folder, "model.safetensors.index.json");
         assert_int_equal(json_write(index, path, &e), 0);
         m = open_model(v.folder, &whole);
-        s = session_new(m, 0, NULL);
+        s = session_new(m, 0, pool);
         read_ids(s, v.ids, IDS, IDS, two);
         assert_memory_equal(one, two, IDS * VOCAB * sizeof *one);
         session_free(s);
@@ -144,8 +145,58 @@ shards_are_the_same(void **state)
         free(path);
         vectors_release(&v);
     }
+    pool_free(pool);
     free(one);
     free(two);
+}
+
+static void
+texts_written_together(void **state)
+{
+    /*
+     * Texts of different lengths that step together are those that stepped
+     * alone, even while one of them outgrows the trained context.
+     */
+    enum { TEXTS = 3, STEPS = 12 };
+    static const size_t lead[TEXTS] = { 1, 17, 26 };
+    float *alone = mem_calloc(TEXTS * VOCAB, sizeof *alone);
+    float *together = mem_calloc(TEXTS * VOCAB, sizeof *together);
+
+    (void)state;
+    for (size_t i = 0; i < countof(arch_names); i++) {
+        struct session *a[TEXTS], *b[TEXTS];
+        struct err e = { 0 };
+        int32_t next[TEXTS];
+        struct vectors v;
+        struct model *m;
+
+        vectors_init(&v, arch_names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        m = open_model(v.folder, &whole);
+        for (size_t k = 0; k < TEXTS; k++) {
+            a[k] = session_new(m, 0, NULL);
+            b[k] = session_new(m, 0, NULL);
+            session_eval(a[k], v.ids, lead[k], NULL, LOGITS_NONE, &e);
+            session_eval(b[k], v.ids, lead[k], NULL, LOGITS_NONE, &e);
+        }
+        for (size_t step = 0; step < STEPS; step++) {
+            for (size_t k = 0; k < TEXTS; k++) {
+                next[k] = v.ids[lead[k] + step];
+                session_eval(a[k], &next[k], 1, alone + k * VOCAB,
+                    LOGITS_LAST, &e);
+            }
+            assert_int_equal(session_step(b, next, TEXTS, together, &e), 0);
+            assert_true(farthest(alone, together, TEXTS * VOCAB) < NEAR);
+        }
+        for (size_t k = 0; k < TEXTS; k++) {
+            session_free(a[k]);
+            session_free(b[k]);
+        }
+        model_free(m);
+        vectors_release(&v);
+    }
+    free(alone);
+    free(together);
 }
 
 struct seen {
@@ -407,6 +458,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
         cmocka_unit_test(shards_are_the_same),
+        cmocka_unit_test(texts_written_together),
         cmocka_unit_test(layers_one_by_one),
         cmocka_unit_test(gguf_says_the_same),
         cmocka_unit_test(what_differs_is_refused),
