@@ -9,12 +9,11 @@
 enum { LAYERS_MAX = 10000 };
 
 /*
- * expand_layers - how many layers the checkpoint has, from its config.json
- * The only thing of a model that shapes the graph.
+ * expand_layout - what of a model shapes the graph, from its config.json
  */
-int expand_layers(struct policy *o, unsigned *layers, struct err *e);
+int expand_layout(struct policy *o, struct layout *l, struct err *e);
 
 /* All stages, in the order in which they can run. */
-int expand(struct stager *s, unsigned layers, struct err *e);
+int expand(struct stager *s, const struct layout *shape, struct err *e);
 
 #endif

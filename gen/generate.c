@@ -369,15 +369,15 @@ stages(struct run *r, struct err *e)
     char *folder = path_join(r->build, "stages");
     struct stager s = { .g = &r->g, .policy = &r->policy,
         .paths = &r->paths, .files = &r->files, .bin = r->bin };
-    unsigned layers = 0;
+    struct layout shape = { 0 };
 
     s.build = graph_name(r, r->build);
     s.always = arena_printf(&r->g.arena, "%s_always", r->prefix);
     if (section(r, "stages", e) == 0 &&
-        expand_layers(&r->policy, &layers, e) == 0 &&
+        expand_layout(&r->policy, &shape, e) == 0 &&
         stagefiles_open(&r->files, folder, e) == 0) {
         graph_comment(&r->g, "the stages");
-        expand(&s, layers, e);
+        expand(&s, &shape, e);
     }
     /* a name that cannot be written is found before any old file goes */
     if (e->code == 0 && graph_check(&r->g, e) == 0 &&

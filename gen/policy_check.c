@@ -276,18 +276,20 @@ check_tensors(const struct candidate *c, struct problems *p)
     const struct yaml *list = yaml_get(c->at, "tensors");
 
     for (const struct yaml *v = yaml_first(list); v != NULL; v = v->next) {
-        const struct quant_type *type = quant_type_find(v->text);
         char names[256];
         bool known = false;
+        size_t n = 0;
 
-        for (size_t i = 0; tensor_roles[i] != NULL; i++)
-            known = known || strcmp(tensor_roles[i], v->key) == 0;
-        if (!known)
-            problem_key(p, v, "no tensor is called '%s'; write %s", v->key,
-                schema_or(names, sizeof names, tensor_roles));
-        if (!type->made)
-            problem(p, v, "%s is not written by this version; write Q8_0, "
-                "Q6_K, Q4_K or Q4_0", type->name);
+        for (; tensor_roles[n] != NULL; n++)
+            known = known || strcmp(tensor_roles[n], v->key) == 0;
+        if (!known) {
+            const char *near = nearest_name(v->key, tensor_roles, n,
+                sizeof *tensor_roles);
+
+            problem_key(p, v, "no tensor is called '%s'; %s%s", v->key,
+                near != NULL ? "did you mean " : "write ", near != NULL ?
+                near : schema_or(names, sizeof names, tensor_roles));
+        }
     }
 }
 
@@ -308,9 +310,6 @@ check_candidate(struct policy *o, struct candidate *c, struct problems *p)
     if (strcmp(c->name, "baseline") == 0)
         problem(p, yaml_get(c->at, "name"), "a candidate cannot be called "
             "'baseline', which is the model itself; rename it");
-    if (!c->type->made)
-        problem(p, type, "%s is not written by this version; write Q8_0, "
-            "Q6_K, Q4_K or Q4_0", c->type->name);
     if (!quant_method_is_made(c->method))
         problem(p, method != NULL ? method : c->at, "the method '%s' is not "
             "carried out by this version; write imatrix, awq or rtn",
@@ -366,7 +365,7 @@ check_format(struct policy *o, const struct policy_env *env,
         struct candidate *c = &o->candidates[i];
         const struct kernel_row *row = kernels_find(&kernels,
             schema_text(format_fields, format, "runtime"), device, container,
-            c->type->name, cc);
+            quant_type_plain(c->type), cc);
 
         if (row == NULL && strcmp(container, "gguf") == 0 &&
             (support == NULL || support->waiver == NULL))

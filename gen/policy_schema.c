@@ -441,7 +441,7 @@ const struct field team_fields[] = {
 };
 
 static const struct field tensor_type[] = {
-    { "type", FIELD_CHOICE, .choices = quant_type_names,
+    { "type", FIELD_CHOICE, .choices = quant_plain_names,
         .what = "tensor type", .example = "Q6_K" },
     END
 };

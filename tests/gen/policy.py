@@ -138,9 +138,13 @@ TABLE = [
     ("method: {use: imatrix}", "method: {use: gptq}",
      "policy.yaml:42:5: the method 'gptq' is not carried out by this "
      "version; write imatrix, awq or rtn"),
-    ("type: Q4_K,", "type: Q5_K,",
-     "policy.yaml:42:23: Q5_K is not written by this version; write Q8_0, "
-     "Q6_K, Q4_K or Q4_0"),
+    ("type: Q4_K,", "type: Q9_K,",
+     "policy.yaml:42:23: unknown tensor type 'Q9_K'; did you mean Q4_K? write "
+     "Q8_0, Q4_0, Q4_K, Q6_K, F16, BF16, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q5_K, "
+     "IQ4_NL, IQ4_XS, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S or "
+     "Q5_K_M"),
+    ("token_embd: Q6_K", "attn_qkv: Q6_K",
+     "policy.yaml:42:39: this model has no 'attn_qkv'; take it out"),
     ("name: q8,", "name: q4k,",
      "policy.yaml:43:12: a candidate 'q4k' stands in line 42 already; "
      "rename one"),
@@ -148,9 +152,8 @@ TABLE = [
      "policy.yaml:43:12: a candidate cannot be called 'baseline', which is "
      "the model itself; rename it"),
     ("token_embd: Q6_K", "token_embed: Q6_K",
-     "policy.yaml:42:39: no tensor is called 'token_embed'; write "
-     "token_embd, output, attn_q, attn_k, attn_v, attn_output, ffn_gate, "
-     "ffn_up or ffn_down"),
+     "policy.yaml:42:39: no tensor is called 'token_embed'; did you mean "
+     "token_embd"),
     ("name: edge, data", "name: facts, data",
      "policy.yaml:36:14: a suite 'facts' stands in line 31 already; rename "
      "one"),
@@ -396,6 +399,26 @@ def shared_parts(top):
           "--in=quant/q4k/head.gguf\n" in stage, stage)
 
 
+def mixes(top):
+    """a mix gives llama.cpp's layers more bits and shares what it does not"""
+    p = project(top)
+    p.model(16)
+    p.edit("candidates:\n", "candidates:\n  - {name: mix, type: Q4_K_M}\n"
+           "  - {name: pure, type: Q4_K}\n")
+    p.gen()
+    wide = {int(f[14:17]) for f in os.listdir(p.path("build/stages"))
+            if f.startswith("quantize.mix.l") and
+            "--set=type.attn_v=Q6_K\n--set=type.ffn_down=Q6_K\n" in
+            p.get("build/stages/" + f)}
+    # i < n/8, i >= 7n/8, every third between
+    equal(wide, {0, 1, 4, 7, 10, 13, 14, 15}, "layers")
+    own = {int(f[15:18]) for f in os.listdir(p.path("build/stages"))
+           if f.startswith("quantize.pure.l")}
+    equal(own, wide, "layers of the plain type that the mix did not make")
+    check("--set=type=Q4_K_M\n" in p.get("build/stages/assemble.mix.stage"))
+    check("--set=type=Q4_K\n" in p.get("build/stages/quantize.mix.l002.stage"))
+
+
 def waivers_keep_answers(top):
     """a waived item needs no answer, and an answered one may be waived"""
     p = project(top)
@@ -413,4 +436,4 @@ def waivers_keep_answers(top):
 
 if __name__ == "__main__":
     main([every_mistake, not_a_model, bomb, not_text, usage, ready_policies,
-          policy_json, one_look, shared_parts, waivers_keep_answers])
+          policy_json, one_look, shared_parts, mixes, waivers_keep_answers])
