@@ -210,7 +210,8 @@ pictures(const struct page *p, struct str *s)
         str_add(s, "<section><h2>Error per layer</h2><figure>");
         str_add(s, p->layers_svg);
         str_add(s, "<figcaption class=soft>Length of the difference of all "
-                   "weights of a layer, relative to the weights."
+                   "weights of a layer, relative to the weights. A "
+                   "layer that candidates share stands at the first of them."
                    "</figcaption></figure></section>");
     }
     str_add(s, "</div>");
