@@ -30,14 +30,13 @@ $quern build -C $dir -f build.ninja
 
 echo
 $quern table $dir
-live=$(git --git-dir=$dir/releases.git rev-parse --short refs/heads/quern/live)
+live=$(sed -n 's/.*"commit": "\(.\{10\}\).*/\1/p' $dir/release.json)
 cat <<EOF
 
 live: commit $live of $dir/releases.git   report: $dir/report.html
 verify it:             $quern verify -C $dir
 where every item is:   $quern status -C $dir
-what is incremental:   edit an answer in $policy (group of
-                       'candidates', say) or a file under $dir, and run: ninja
+see it incremental:    sed -i 's/count: 256/count: 255/' $policy; ninja
 go back:               $quern rollback -C $dir
-$(($(date +%s) - start)) seconds
+done in $(($(date +%s) - start)) seconds
 EOF
