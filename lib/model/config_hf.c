@@ -257,7 +257,8 @@ read_qwen_moe(struct model_config *c, const json_t *o, const char *place,
     c->experts_norm = get_flag(o, "norm_topk_prob", false, place, e);
     step = is_set(o, "decoder_sparse_step") ?
         get_count(o, "decoder_sparse_step", MODEL_MAX_LAYERS, place, e) : 1;
-    if (e->code != 0 || read_experts(c, o, "num_experts", place, e) != 0)
+    if (e->code != 0 || read_experts(c, o, is_set(o, "num_experts") ?
+        "num_experts" : "num_local_experts", place, e) != 0)
         return e->code;
     for (uint32_t i = 0; i < c->layers; i++)
         if ((i + 1) % step != 0)

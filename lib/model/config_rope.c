@@ -139,6 +139,9 @@ read_longrope(struct rope_config *r, const struct reading *in, struct err *e)
             "'original_max_position_embeddings' must be above 1; repair it",
             in->place);
     stretch = (double)in->c->positions / r->original;
+    if (is_set(in->o, "factor") &&
+        is_set(in->o, "original_max_position_embeddings"))
+        stretch = json_get_real(in->o, "factor", 1.0, 1e6, in->place, e);
     r->attention = stretch > 1.0 ?
         sqrt(1.0 + log(stretch) / log(r->original)) : 1.0;
     if (is_set(in->o, "attention_factor"))

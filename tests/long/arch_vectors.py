@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Logits of tiny models of every architecture, as transformers computes them.
 
-    arch_vectors.py [--write] [NAME ..]
+    arch_vectors.py [--write | --configs] [NAME ..]
 
 With --write makes tests/data/arch/NAME/config.json and vectors.safetensors (I32
 `ids`, F32 `logits` [ids][vocabulary]; for longrope also those of the first ids
@@ -9,6 +9,8 @@ alone, `short`), which tests/lib/model/arches.c replays. Otherwise makes them
 anew and compares with what is there. torch and transformers are looked for here
 and in out/venv-torch, where they are installed if need be (PyPI's torch for
 x86-64 brings 3 GB of libraries for graphics cards, which are not used).
+--configs writes config.new.json, the config as transformers 5 saves it, and needs
+that one (5.23).
 
 Weights are not stored: value i of a tensor comes from its name and i alone, see
 weights(); arches.c has the same.
@@ -180,7 +182,21 @@ def compute(name):
     return config, out
 
 
+def write_config(name):
+    import transformers
+    config = config_of(name)
+    cls = getattr(transformers, config['architectures'][0])
+    made = cls.config_class.from_dict(config)
+    cls(made).save_pretrained('out/arch')
+    os.rename('out/arch/config.json',
+              os.path.join(DATA, name, 'config.new.json'))
+
+
 def main():
+    if '--configs' in sys.argv:
+        for name in MODELS:
+            write_config(name)
+        return 0
     find_torch()
     import numpy as np
     from safetensors.numpy import load_file, save_file

@@ -151,6 +151,47 @@ shards_are_the_same(void **state)
 }
 
 static void
+newer_configs(void **state)
+{
+    /* What transformers 5 writes as config.json says the same, to the bit. */
+    float *old = mem_calloc(IDS * VOCAB, sizeof *old);
+    float *new = mem_calloc(IDS * VOCAB, sizeof *new);
+
+    (void)state;
+    for (size_t i = 0; i < countof(arch_names); i++) {
+        char *from = mem_printf("tests/data/arch/%s/config.new.json",
+            arch_names[i]);
+        struct err e = { 0 };
+        struct vectors v;
+        struct session *s;
+        struct model *m;
+        json_t *config;
+        char *to;
+
+        vectors_init(&v, arch_names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        to = path_join(v.folder, "config.json");
+        for (int k = 0; k < 2; k++) {
+            m = open_model(v.folder, &whole);
+            s = session_new(m, 0, NULL);
+            read_ids(s, v.ids, IDS, IDS, k == 0 ? old : new);
+            session_free(s);
+            model_free(m);
+            config = json_read(from, 1 << 20, NULL, &e);
+            assert_non_null(config);
+            json_write(config, to, &e);
+            json_decref(config);
+        }
+        assert_memory_equal(old, new, IDS * VOCAB * sizeof *old);
+        free(from);
+        free(to);
+        vectors_release(&v);
+    }
+    free(old);
+    free(new);
+}
+
+static void
 texts_written_together(void **state)
 {
     /*
@@ -458,6 +499,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
         cmocka_unit_test(shards_are_the_same),
+        cmocka_unit_test(newer_configs),
         cmocka_unit_test(texts_written_together),
         cmocka_unit_test(layers_one_by_one),
         cmocka_unit_test(gguf_says_the_same),
