@@ -7,9 +7,9 @@
 For every family of tokenizers a tokenizer.json is trained here, with exactly the
 family's normalizer, pre-tokenizer, post-processor and decoder, and N generated
 strings (20,000 unless told) go through both: ids, ids with special tokens, and
-both decodings must be equal. --speed compares the time for the same text, one
-thread each, instead. --vectors writes small tokenizers with the package's ids
-for some strings, which tests/lib/text/tokenizer_families.c replays.
+both decodings must be equal. --speed compares the CPU time for the same text,
+one thread each, instead. --vectors writes small tokenizers with the package's
+ids for some strings, which tests/lib/text/tokenizer_families.c replays.
 
 Run from the top of the tree with a Python that has the package `tokenizers`,
 after out/tests/tools/tokenize_lines was built (QUERN_TOKENIZE_LINES names
@@ -374,7 +374,7 @@ def compare(path, strings):
 
 
 def speed(path, name, folder):
-    """Median time of five rounds over the same lines, one thread each."""
+    """Median CPU time of five rounds over the same lines, one thread each."""
     file = os.path.join(folder, "text")
     lines = [l + "\n" for l in corpus()] * 12
     with open(file, "w", encoding="utf-8", newline="") as f:
@@ -386,9 +386,9 @@ def speed(path, name, folder):
     ref = Tokenizer.from_file(path)
     times, ids = [], 0
     for _ in range(5):
-        at = time.perf_counter()
+        at = time.process_time()
         batch = ref.encode_batch_fast(lines, add_special_tokens=False)
-        times.append(time.perf_counter() - at)
+        times.append(time.process_time() - at)
         ids = sum(len(e.ids) for e in batch)
     theirs = sorted(times)[2]
     size = int(rows[0][0])
