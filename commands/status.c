@@ -17,6 +17,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/record/chain.h"
 #include "lib/record/items.h"
@@ -40,6 +41,7 @@ struct state {
     struct chain chain;
     struct stage_lines release; /* the release stage's file */
     struct blob signature;      /* the last one that was asked for */
+    size_t broken;              /* records that do not hold */
 };
 
 /* The file if it is there; a damaged one is an error. */
@@ -53,7 +55,7 @@ read_if_there(const char *dir, const char *name, struct err *e)
     return v;
 }
 
-/* Records that do not hold are left to verify: status shows what is there. */
+/* verify says what is wrong; status leaves out what does not hold. */
 static void
 ignore_finding(void *ctx, const struct finding *f)
 {
@@ -61,30 +63,58 @@ ignore_finding(void *ctx, const struct finding *f)
     (void)f;
 }
 
-static int
-is_envelope(const struct dirent *d)
+/* One record, if it is of a stage that the graph still has, and holds. */
+static void
+read_record(struct state *s, const char *stage, struct findings *found)
 {
-    return str_ends(d->d_name, ".dsse.json");
+    char *path = record_path(s->dir, stage);
+    char *link_path = NULL;
+    struct blob b = { 0 }, link = { 0 };
+    struct record r = { 0 };
+    struct err e = { 0 };
+    size_t before;
+
+    if (blob_read(&b, path, RECORD_LIMIT, &e) != 0)
+        goto done;
+    if (record_parse(&r, b.p, b.len, path, &e) == 0) {
+        link_path = record_link_path(s->dir, r.stage, r.keyid);
+        blob_read(&link, link_path, RECORD_LIMIT, &e);
+    }
+    before = s->chain.n;
+    if (!chain_add(&s->chain, path, b.p, b.len, path, link.p, link.len,
+            &s->allowed, found)) {
+        s->broken++;
+        while (s->chain.n > before)
+            record_release(&s->chain.v[--s->chain.n]);
+    }
+done:
+    record_release(&r);
+    blob_release(&b);
+    blob_release(&link);
+    free(link_path);
+    free(path);
+}
+
+static int
+is_stage_file(const struct dirent *d)
+{
+    return d->d_name[0] != '.' && str_ends(d->d_name, ".stage");
 }
 
 static void
 read_records(struct state *s)
 {
     struct findings found = { .report = ignore_finding };
-    char *folder = path_join(s->dir, "att");
+    char *folder = path_join(s->dir, "stages");
     struct dirent **names = NULL;
-    int n = scandir(folder, &names, is_envelope, alphasort);
+    int n = scandir(folder, &names, is_stage_file, alphasort);
 
     for (int i = 0; i < n; i++) {
-        char *path = path_join(folder, names[i]->d_name);
-        struct blob b = { 0 };
-        struct err e = { 0 };
+        size_t len = strlen(names[i]->d_name) - strlen(".stage");
+        char *stage = mem_strndup(names[i]->d_name, len);
 
-        if (blob_read(&b, path, FILE_LIMIT, &e) == 0)
-            chain_add(&s->chain, path, b.p, b.len, path, NULL, 0, &s->allowed,
-                &found);
-        blob_release(&b);
-        free(path);
+        read_record(s, stage, &found);
+        free(stage);
         free(names[i]);
     }
     free(names);
@@ -95,7 +125,7 @@ static int
 state_read(struct state *s, struct err *e)
 {
     char *stage = mem_printf("%s/stages/release.stage", s->dir);
-    const char *signers;
+    char *signers;
     struct err ignored = { 0 };
 
     s->policy = read_if_there(s->dir, "policy.json", e);
@@ -107,9 +137,9 @@ state_read(struct state *s, struct err *e)
         s->decision = read_if_there(s->dir, "decision.json", e);
     if (!e->code && file_exists(stage) &&
         stage_lines_read(&s->release, stage, e) == 0) {
-        signers = stage_lines_path(&s->release, "in", "keys/allowed_signers");
-        if (signers)
-            signers_read(&s->allowed, signers, &ignored);
+        signers = stage_lines_in(&s->release, s->dir, "keys/allowed_signers");
+        signers_read(&s->allowed, signers, &ignored);
+        free(signers);
     }
     if (!e->code)
         read_records(s);
@@ -206,6 +236,14 @@ print_json(const struct items *items)
     json_decref(rows);
 }
 
+static const char *
+text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "?";
+}
+
 /* Stages that run now, from their heartbeats. */
 static void
 print_running(const char *dir)
@@ -227,11 +265,10 @@ print_running(const char *dir)
         pid = (pid_t)json_integer_value(json_object_get(v, "pid"));
         if (v && pid > 0 && kill(pid, 0) == 0)
             printf("running: %s: %s %lld of %lld %s\n",
-                json_string_value(json_object_get(v, "stage")),
-                json_string_value(json_object_get(v, "what")),
+                text_of(v, "stage"), text_of(v, "what"),
                 (long long)json_integer_value(json_object_get(v, "done")),
                 (long long)json_integer_value(json_object_get(v, "total")),
-                json_string_value(json_object_get(v, "unit")));
+                text_of(v, "unit"));
         json_decref(v);
         free(path);
     }
@@ -255,6 +292,10 @@ show(struct state *s, bool as_json, struct err *e)
             print_json(&items);
         else
             print_items(&items);
+        if (!as_json && s->broken)
+            printf("%zu records do not hold and were left out: `quern verify` "
+                   "says why\n",
+                s->broken);
         if (!as_json)
             print_running(s->dir);
     }
@@ -267,28 +308,24 @@ show(struct state *s, bool as_json, struct err *e)
 int
 main(int argc, char **argv)
 {
+    struct option_scan o = { .prog = "quern-status", .usage = usage,
+        .known = ":hjC:" };
     struct state s = { .dir = "build" };
     struct err e = { 0 };
     bool as_json = false;
     int c;
 
-    while ((c = getopt(argc, argv, "hjC:")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        } else if (c == 'j') {
+    while ((c = option_next(&o, argc, argv)) != -1) {
+        if (c == 'j') {
             as_json = true;
-        } else if (c == 'C') {
-            s.dir = optarg;
         } else {
-            fputs(usage, stderr);
-            return ERR_USAGE;
+            s.dir = optarg;
         }
     }
-    if (optind != argc) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (o.stop)
+        return o.status;
+    if (optind != argc)
+        return option_wrong(&o, "'%s': unexpected", argv[optind]);
     if (state_read(&s, &e) == 0)
         show(&s, as_json, &e);
     state_release(&s);
