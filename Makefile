@@ -16,9 +16,7 @@ ifeq ($(origin AR),default)
 AR := ar
 endif
 
-# what the generator is made of, as gen/source.c has it
-generator = lib/base/*.c gen/*.c lib/record/base64.c lib/record/key.c \
-	lib/record/sign.c lib/record/signers.c lib/record/wire.c
+generator = $(shell cat gen/sources.txt)
 settings = --set 'CC=$(CC)' --set 'AR=$(AR)' --set 'CFLAGS=$(CFLAGS)' \
 	--set 'LDFLAGS=$(LDFLAGS)'
 demo = examples/pebble/demo.sh

@@ -11,6 +11,8 @@
 #include "gen/includes.h"
 #include "lib/base/file.h"
 
+enum { LIST_MAX = 1 << 16 };
+
 struct tree {
     struct graph *g;
     const struct paths *paths;
@@ -161,28 +163,9 @@ link_program(struct tree *t, const char *program, const char *const *objects,
     names_release(&ins);
 }
 
-/*
- * The generator is linked from few files, not from the library, so that a file
- * that does not compile elsewhere cannot keep the graph from being made.
- */
-static bool
-generator_needs(const char *object)
-{
-    static const char *const names[] = { "/lib/record/base64.o",
-        "/lib/record/key.o", "/lib/record/sign.o", "/lib/record/signers.o",
-        "/lib/record/wire.o" };
-
-    if (strstr(object, "/lib/base/") != NULL)
-        return true;
-    for (size_t i = 0; i < countof(names); i++)
-        if (str_ends(object, names[i]))
-            return true;
-    return false;
-}
-
-/* libquern.a, and in `base` the objects that the generator needs of it. */
+/* libquern.a */
 static void
-library(struct tree *t, struct names *base)
+library(struct tree *t)
 {
     const char *lib = output(t, "", "libquern", ".a");
     struct names objects = { 0 }, folders = { 0 };
@@ -190,14 +173,8 @@ library(struct tree *t, struct names *base)
     graph_comment(t->g, "the library: everything in kernels/ and lib/");
     compile_folder(t, "kernels", &objects);
     list_folder(t, "lib", NULL, &folders);
-    for (size_t i = 0; i < folders.n; i++) {
-        size_t first = objects.n;
-
+    for (size_t i = 0; i < folders.n; i++)
         compile_folder(t, folders.v[i], &objects);
-        for (size_t k = first; k < objects.n; k++)
-            if (generator_needs(objects.v[k]))
-                names_add(base, objects.v[k]);
-    }
     archive(t, lib, &objects);
     names_release(&objects);
     names_release(&folders);
@@ -225,25 +202,79 @@ programs_of(struct tree *t, const char *dir, const char *prefix,
     names_release(&files);
 }
 
-/* gen/: everything but main in an archive, for tests; and the program. */
+/*
+ * What gen/sources.txt lists (a line is a file, or a folder's C files with a star
+ * for the name), the headers of all that, and the folders, so that a new file is
+ * seen.
+ */
+static int
+generator_sources(struct tree *t, const char *list, struct names *found,
+    struct err *e)
+{
+    char *path = path_join(t->o->dir, list), *next;
+    struct names files = { 0 }, headers = { 0 };
+    struct blob text = { 0 };
+
+    if (blob_read(&text, path, LIST_MAX, e) == 0) {
+        for (char *line = text.p; line != NULL && *line != '\0';
+            line = next) {
+            next = strchr(line, '\n');
+            if (next != NULL)
+                *next++ = '\0';
+            if (str_ends(line, "/*.c")) {
+                char *dir = path_dir(line);
+
+                list_folder(t, dir, ".c", &files);
+                names_add(found, in_graph(t, dir));
+                free(dir);
+            } else if (*line != '\0') {
+                names_add(&files, arena_strdup(&t->g->arena, line));
+            }
+        }
+        for (size_t i = 0; i < files.n; i++) {
+            names_add(found, in_graph(t, files.v[i]));
+            includes_of(&t->inc, files.v[i], &headers);
+        }
+        for (size_t i = 0; i < headers.n; i++)
+            names_add(found, in_graph(t, headers.v[i]));
+        names_sort(found);
+    }
+    blob_release(&text);
+    names_release(&files);
+    names_release(&headers);
+    free(path);
+    return e->code;
+}
+
+/*
+ * gen/: everything but main in an archive, for tests; and the program, by one
+ * call of the compiler that finds its files itself. An edge with a list of
+ * objects could not be linked after a file was added, and without the program
+ * there would be no better edge; nor may a file that does not compile elsewhere
+ * keep the graph from being made.
+ */
 static void
-generator(struct tree *t, const struct names *base, struct names *made)
+generator(struct tree *t, struct names *made, struct err *e)
 {
     const char *program = output(t, "bin/quern-", "gen", "");
-    struct names objects = { 0 }, parts = { 0 };
+    const char *list = in_graph(t, "gen/sources.txt");
+    struct names objects = { 0 }, parts = { 0 }, sources = { 0 };
 
-    graph_comment(t->g, "the generator: it needs little of the library");
+    graph_comment(t->g, "the generator");
     compile_folder(t, "gen", &objects);
     for (size_t i = 0; i < objects.n; i++)
         if (!str_ends(objects.v[i], "/gen/main.o"))
             names_add(&parts, objects.v[i]);
     archive(t, output(t, "", "libquern-gen", ".a"), &parts);
-    for (size_t i = 0; i < base->n; i++)
-        names_add(&objects, base->v[i]);
-    link_program(t, program, objects.v, objects.n, 0);
+    if (generator_sources(t, "gen/sources.txt", &sources, e) == 0)
+        graph_edge(t->g, &(struct edge){ .rule = "quern_gen",
+            .outs = &program, .n_outs = 1, .ins = &list, .n_ins = 1,
+            .more_ins = sources.v, .n_more_ins = sources.n });
+    names_add(&t->g->sources, list);
     names_add(made, program);
     names_release(&objects);
     names_release(&parts);
+    names_release(&sources);
 }
 
 static void
@@ -309,11 +340,11 @@ source_emit(struct graph *g, const struct paths *paths,
     const struct source_opts *o, struct err *e)
 {
     struct tree t = { .g = g, .paths = paths, .o = o };
-    struct names base = { 0 }, made = { 0 }, tests = { 0 }, bench = { 0 };
+    struct names made = { 0 }, tests = { 0 }, bench = { 0 };
 
     t.inc.dir = o->dir;
-    library(&t, &base);
-    generator(&t, &base, &made);
+    library(&t);
+    generator(&t, &made, e);
     graph_comment(g, "steps and commands");
     programs_of(&t, "steps", "bin/quern-", LIBRARY, &made);
     programs_of(&t, "commands", "bin/quern-", LIBRARY, &made);
@@ -324,7 +355,6 @@ source_emit(struct graph *g, const struct paths *paths,
     alias(g, "quern_tests", &tests);
     alias(g, "quern_bench", &bench);
     names_add(&g->defaults, "quern_programs");
-    names_release(&base);
     includes_release(&t.inc);
-    return graph_check(g, e);
+    return e->code != 0 ? e->code : graph_check(g, e);
 }

@@ -148,5 +148,19 @@ def files_come_and_go(top):
     _, out = t.ninja("out/bin/quern-fresh", ok=False)
 
 
+def new_part_of_the_generator(top):
+    """a file added to the generator itself is compiled in, not stuck on"""
+    t = Tree(top)
+    t.make()
+    settle()
+    t.put("gen/fresh.h", "int fresh(void);\n")
+    t.put("gen/fresh.c", '#include "gen/fresh.h"\n\n'
+          "int\nfresh(void)\n{\n    return 1;\n}\n")
+    t.append("gen/main.c", '#include "gen/fresh.h"\n'
+             "int use(void);\nint\nuse(void)\n{\n    return fresh();\n}\n")
+    _, out = t.make()
+    check("cc out/bin/quern-gen" in out, out)
+
+
 if __name__ == "__main__":
-    main([one_graph, files_come_and_go])
+    main([one_graph, files_come_and_go, new_part_of_the_generator])
