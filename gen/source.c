@@ -315,7 +315,7 @@ tests_below(struct tree *t, const char *dir, struct names *tests,
     else if (strcmp(dir, "tests/bench") == 0)
         programs_of(t, dir, "bench/", LIBRARY, bench);
     else if (strcmp(dir, "tests/tools") == 0)
-        programs_of(t, dir, prefix, LIBRARY, tests);
+        programs_of(t, dir, prefix, LIBRARY | CMOCKA, tests);
     else
         programs_of(t, dir, prefix, LIBRARY | CMOCKA |
             (of_gen ? GENERATOR : 0), tests);
