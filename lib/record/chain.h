@@ -4,9 +4,10 @@
  * A set of records holds when each is signed by the owner of its phase, its
  * link says the same as its envelope, every input is another record's output
  * with the same digest or one of the declared sources, which all stages read
- * alike, no output is claimed twice, and one program did all stages of a step. This is what stock in-toto verifiers leave out (a failed MATCH passes,
- * a link may name another step), so it is written once here, for release (before
- * it commits) and verify (after).
+ * alike, no output is claimed twice, and one program did all stages of a step.
+ * This is what stock in-toto verifiers leave out (a failed MATCH passes, a link
+ * may name another step), so it is written once here, for release (before it
+ * commits) and verify (after).
  */
 #ifndef QUERN_RECORD_CHAIN_H
 #define QUERN_RECORD_CHAIN_H

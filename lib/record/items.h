@@ -3,9 +3,10 @@
  *
  * One rule for release, status, report and verify: an item's verdict is what was
  * measured for it (in the decision or in the answer of a stage's record; where
- * they differ the worse one counts); an item that needs no measurement holds because the generator checked it; one that is
- * not carried out, or not measured yet, is INCONCLUSIVE. A valid waiver turns
- * anything but PASS into WAIVED, except for items that may never be waived.
+ * they differ the worse one counts); an item that needs no measurement holds
+ * because the generator checked it; one that is not carried out, or not measured
+ * yet, is INCONCLUSIVE. A valid waiver turns anything but PASS into WAIVED, except
+ * for items that may never be waived.
  */
 #ifndef QUERN_RECORD_ITEMS_H
 #define QUERN_RECORD_ITEMS_H
