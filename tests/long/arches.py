@@ -16,7 +16,7 @@ import llama_cpp  # noqa: E402
 
 TOLERANCE = 3e-4
 TOOL = os.path.join(os.environ.get("QUERN_TESTS", "out/tests"),
-                    "tools", "arch_gguf")
+                    "lib", "model", "arches")
 
 
 def vectors(name):

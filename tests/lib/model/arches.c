@@ -1,6 +1,7 @@
 /*
  * Tests of every architecture against transformers: tests/long/arch_vectors.py
- * wrote what is replayed here.
+ * wrote what is replayed here. `arches DIR TYPE` writes DIR/NAME.gguf instead,
+ * for tests/long/arches.py.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -493,6 +494,37 @@ tensors_must_fit(void **state)
     vectors_release(&v);
 }
 
+/*
+ * Writes what the format can express, and prints of each its name and the
+ * positions up to which it promises the same results.
+ */
+static int
+write_files(const char *dir, const char *type)
+{
+    struct how how = { .method = METHOD_RTN };
+
+    if (qtype_from_name(type, &how.type) != 0)
+        return 2;
+    for (size_t i = 0; i < countof(arch_names); i++) {
+        char *path = mem_printf("%s/%s.gguf", dir, arch_names[i]);
+        struct err e = { 0 };
+        size_t scaled = 0;
+        struct vectors v;
+
+        vectors_init(&v, arch_names[i]);
+        write_weights(&v, "model.safetensors", 0, 1);
+        if (pack(&v, path, &how, &scaled, &e) == 0) {
+            struct model *m = open_model(path, &whole);
+
+            printf("%s %u\n", arch_names[i], model_config(m)->positions);
+            model_free(m);
+        }
+        vectors_release(&v);
+        free(path);
+    }
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -507,8 +539,9 @@ main(int argc, char **argv)
         cmocka_unit_test(tensors_must_fit),
     };
 
-    (void)argc;
     gemm_pin(argv);
+    if (argc == 3)
+        return write_files(argv[1], argv[2]);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lib/model/arches", tests, NULL, NULL);
 }
