@@ -7,6 +7,7 @@
  * answer to "why did this run" is what made it run and nothing else.
  */
 #include <inttypes.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,12 +264,11 @@ stage_write_why(const struct stage *s, bool ran)
 {
     char *name = mem_printf("why/%s.json", s->id);
     char *path = path_join(s->dir, name), *dir = path_dir(path);
-    char *tmp = mem_printf("%s.%ld.tmp", path, (long)getpid());
     struct err e = { 0 };
     struct timespec t;
     json_t *v;
     char *text;
-    FILE *f;
+    int fd;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     v = json_pack("{ss sb sO sf}", "stage", s->id, "ran", ran, "reasons",
@@ -276,17 +276,16 @@ stage_write_why(const struct stage *s, bool ran)
         (double)((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 -
             s->priv->started_ns / 1000000) / 1000.0);
     text = json_text(v, false);
+    /* in place: a temporary would stay behind when the step is killed here */
     if ((ran || !file_exists(path)) && file_mkdirs(dir, &e) == 0 &&
-        (f = fopen(tmp, "we")) != NULL) {
-        bool bad = fputs(text, f) < 0;
-
-        bad = fclose(f) != 0 || bad;
-        if (bad || rename(tmp, path) != 0)
-            unlink(tmp);
+        (fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644)) >= 0) {
+        if (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) ||
+            ftruncate(fd, (off_t)strlen(text)) != 0)
+            unlink(path);
+        close(fd);
     }
     free(text);
     json_decref(v);
-    free(tmp);
     free(dir);
     free(path);
     free(name);
