@@ -6,8 +6,8 @@
  * the link are there as it says. Every difference becomes a reason, so the
  * answer to "why did this run" is what made it run and nothing else.
  */
-#include <inttypes.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
