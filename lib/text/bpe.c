@@ -414,7 +414,8 @@ part(struct bpe *b, const char *s, size_t n, struct ids *out)
         c->len = (uint8_t)n;
         c->n = (uint8_t)b->sym.n;
         memcpy(c->key, s, n);
-        memcpy(c->ids, b->sym.v, b->sym.n * sizeof *c->ids);
+        if (b->sym.n > 0) /* a word of unknown bytes has no ids, no memory */
+            memcpy(c->ids, b->sym.v, b->sym.n * sizeof *c->ids);
     }
 
     int32_t *to = ids_reserve(out, IDS_MOST);
