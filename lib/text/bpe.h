@@ -2,10 +2,10 @@
  * bpe.h - byte pair encoding of one word
  *
  * A word becomes symbols, one for each character (for each byte when the
- * tokenizer is byte-level); then the adjacent pair of lowest rank is merged, the
- * leftmost of equals first, until no pair merges. Short words are merged by
- * looking at all pairs each time, long ones with a heap: O(n log n). Short words
- * that came before are answered from a cache.
+ * tokenizer is byte-level); then the adjacent pair of lowest rank is merged,
+ * the leftmost of equals first, until no pair merges. Short words are merged by
+ * looking at all pairs each time, long ones with a heap: O(n log n). Short
+ * words that came before are answered from a cache.
  *
  * Where a word may be a whole document (Llama-2, Gemma), it is first cut
  * between characters that no merge joins: merges on the two sides then cannot
@@ -39,7 +39,7 @@ struct bpe {
     int32_t byte_id[256]; /* symbol of a byte, -1: none */
     bool has_bytes;       /* every byte has one */
     int32_t *bmp;         /* [65536] id of a code point, -1: none; owned */
-    uint64_t *joins;      /* bits: some merge joins such a pair; NULL: no cuts */
+    uint64_t *joins;      /* bits: merges join such pairs; NULL: no cuts */
 
     /* scratch */
     struct bpe_cached *cache; /* owned */

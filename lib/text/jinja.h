@@ -8,8 +8,9 @@
  * What is not known is refused by name when it would be evaluated; a tag that
  * is not known is refused wherever it stands.
  *
- * There is no tree: the evaluator reads the tokens, with `live` false over what
- * is not to be evaluated, and goes back to a loop's first token each time round.
+ * There is no tree: the evaluator reads the tokens, with `live` false over
+ * what is not to be evaluated, and goes back to a loop's first token each time
+ * round.
  */
 #ifndef QUERN_TEXT_JINJA_H
 #define QUERN_TEXT_JINJA_H
@@ -85,6 +86,9 @@ json_t *jinja_find(struct jinja *j, const char *name); /* borrowed */
 json_t *jinja_expr(struct jinja *j, bool live);
 /* The same without `a if b else c`: what a loop goes over. */
 json_t *jinja_operand(struct jinja *j, bool live);
+
+/* A literal, name or bracket and what follows it, up to an operator. */
+json_t *jinja_primary(struct jinja *j, bool live);
 
 struct jinja_args {
     json_t *v[8]; /* owned */

@@ -86,7 +86,7 @@ int splitter_run(struct splitter *sp, const char *s, size_t n, bool first,
     split_word *word, void *ctx, struct err *e);
 
 /*
- * splitter_gguf_name - llama.cpp's pre name of these stages, NULL if it has none
+ * splitter_gguf_name - llama.cpp's pre name of these stages, NULL if none
  */
 const char *splitter_gguf_name(const struct splitter *sp);
 
