@@ -3,6 +3,10 @@
  *
  * docs/stages.md is the list of stages that these files carry out.
  */
+#include "gen/expand.h"
+
+#include "gen/expand.h"
+
 #include <string.h>
 
 #include "gen/expand_private.h"
