@@ -4,13 +4,13 @@
  * usage: quern generate MODEL -p TEXT [-n N]
  * Greedy: the most likely token each time. The text comes out as it is written.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/gemm.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/model/model.h"
 #include "lib/text/utf8.h"
@@ -150,25 +150,21 @@ main(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
+    struct option_scan scan = { .prog = "quern-generate", .usage = usage,
+        .known = ":hp:n:ri", .longer = longer };
     struct opts o = { .n = 128 };
     struct err e = { 0 };
     int c;
 
     gemm_pin(argv);
-    while ((c = getopt_long(argc, argv, "hp:n:ri", longer, NULL)) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (!take(&o, c)) {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
-    }
-    if (argc - optind != 1 || o.prompt == NULL) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    while ((c = option_next(&scan, argc, argv)) != -1)
+        if (!take(&o, c))
+            return option_wrong(&scan, "'-%c': '%s' is no number of ids", c,
+                optarg);
+    if (scan.stop)
+        return scan.status;
+    if (argc - optind != 1 || o.prompt == NULL)
+        return option_wrong(&scan, "name one model and a prompt (-p)");
     o.model = argv[optind];
     run(&o, &e);
     return err_exit("quern-generate", &e);

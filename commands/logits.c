@@ -4,13 +4,13 @@
  * usage: quern logits MODEL --tokens ID,ID,... -o OUT.safetensors
  * Writes the F32 tensor `logits` [positions, vocabulary].
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/gemm.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/format/safetensors.h"
 #include "lib/model/model.h"
@@ -91,29 +91,20 @@ main(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
+    struct option_scan scan = { .prog = "quern-logits", .usage = usage,
+        .known = ":ht:o:", .longer = longer };
     const char *out = NULL, *tokens = NULL;
     struct ids ids = { 0 };
     struct err e = { 0 };
     int c;
 
     gemm_pin(argv);
-    while ((c = getopt_long(argc, argv, "ht:o:", longer, NULL)) != -1) {
-        const char **to = c == 't' ? &tokens : c == 'o' ? &out : NULL;
-
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (to == NULL || *to != NULL) {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
-        *to = optarg;
-    }
-    if (argc - optind != 1 || tokens == NULL || out == NULL) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    while ((c = option_next(&scan, argc, argv)) != -1)
+        *(c == 't' ? &tokens : &out) = optarg;
+    if (scan.stop)
+        return scan.status;
+    if (argc - optind != 1 || tokens == NULL || out == NULL)
+        return option_wrong(&scan, "name one model, --tokens and -o");
     if (parse_ids(tokens, &ids, &e) == 0)
         run(argv[optind], &ids, out, &e);
     ids_release(&ids);

@@ -4,7 +4,6 @@
  * usage: quern perplexity MODEL FILE [--ctx N] [--rule llama.cpp|windows]
  *        [--limit N] [--json]
  */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/model/perplexity.h"
 
@@ -159,25 +159,21 @@ main(int argc, char **argv)
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
+    struct option_scan scan = { .prog = "quern-perplexity", .usage = usage,
+        .known = ":hc:r:l:j", .longer = longer };
     struct opts o = { .rule = PERPLEXITY_WINDOWS };
     struct err e = { 0 };
     int c;
 
     gemm_pin(argv);
-    while ((c = getopt_long(argc, argv, "hc:r:l:j", longer, NULL)) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (!take(&o, c)) {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
-    }
-    if (argc - optind != 2) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    while ((c = option_next(&scan, argc, argv)) != -1)
+        if (!take(&o, c))
+            return option_wrong(&scan, "'-%c': '%s' is not a value for it", c,
+                optarg);
+    if (scan.stop)
+        return scan.status;
+    if (argc - optind != 2)
+        return option_wrong(&scan, "name one model and one text");
     o.model = argv[optind];
     o.file = argv[optind + 1];
     run(&o, &e);

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/base/err.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/model/read_tokenizer.h"
 #include "lib/text/utf8.h"
@@ -134,26 +134,20 @@ done:
 int
 main(int argc, char **argv)
 {
+    struct option_scan scan = { .prog = "quern-tokenize", .usage = usage,
+        .known = ":hds" };
     struct opts o = { 0 };
     struct err e = { 0 };
     int c;
 
-    while ((c = getopt(argc, argv, "hds")) != -1) {
-        if (c == 'h') {
-            fputs(usage, stdout);
-            return 0;
-        }
-        if (c == '?' || (c == 'd' ? o.decode : o.special)) {
-            fputs(usage, stderr);
-            return ERR_USAGE;
-        }
+    while ((c = option_next(&scan, argc, argv)) != -1) {
         o.decode = o.decode || c == 'd';
         o.special = o.special || c == 's';
     }
-    if (argc - optind < 1 || argc - optind > 2) {
-        fputs(usage, stderr);
-        return ERR_USAGE;
-    }
+    if (scan.stop)
+        return scan.status;
+    if (argc - optind < 1 || argc - optind > 2)
+        return option_wrong(&scan, "name one model and at most one file");
     o.model = argv[optind];
     o.file = argc - optind > 1 ? argv[optind + 1] : NULL;
     run(&o, &e);

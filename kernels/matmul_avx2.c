@@ -10,8 +10,9 @@
  * multiplies with the scale and widens. Only whole blocks become floats, in the
  * order that matmul.h promises.
  */
-#include "kernels/matmul.h"
+#include "kernels/matmul_avx2.h"
 
+#include "kernels/matmul.h"
 #include "kernels/ops.h"
 
 #if defined(__AVX2__)
@@ -20,7 +21,6 @@
 
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
-#include "kernels/matmul_avx2.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/panel.h"
 

@@ -58,7 +58,7 @@ setup(void **state)
     uint64_t bytes;
     struct err e = { 0 };
 
-    strcpy(f->dir, "/tmp/quern-test-XXXXXX");
+    snprintf(f->dir, sizeof f->dir, "/tmp/quern-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     f->stats = path_join(f->dir, "s.safetensors");
     f->gguf = path_join(f->dir, "l.gguf");
