@@ -76,6 +76,7 @@ history(struct git_repo *r)
     assert_int_equal(release_refs_read(&v.refs, r, PREFIX, &e), 0);
     verify_history(&v);
     release_refs_free(&v.refs);
+    verify_release_memory(&v);
     signers_release(&v.allowed);
     str_release(&signers);
     return said;
