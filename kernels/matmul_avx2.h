@@ -7,6 +7,7 @@
 #if defined(__AVX2__)
 
 #include "kernels/avx2.h"
+#include "kernels/matmul.h"
 
 enum {
     ACTS = 128, /* activations of a tile */
