@@ -1,6 +1,7 @@
 /* tests/lib/record/release.c - lib/record/release.c, git.c and verify.c */
 #include "lib/record/release.h"
 
+#include "lib/record/lfs.h"
 #include "lib/record/signers.h"
 #include "lib/record/verify.h"
 #include "tests/lib/record/fixture.h"
@@ -204,6 +205,95 @@ the_message_binds_the_manifest(void **state)
     git_repo_close(r);
 }
 
+static void
+the_ledger_is_looked_up(void **state)
+{
+    /* its last line, and the line that released a commit, not one that went
+     * back to it */
+    static const char text[] =
+        "{\"action\": \"release\", \"commit\": \"aa\", \"number\": 1}\n"
+        "{\"action\": \"release\", \"commit\": \"bb\", \"number\": 2}\n"
+        "{\"action\": \"rollback\", \"commit\": \"aa\", \"number\": 3}\n";
+    static const struct {
+        const char *commit;
+        int number;
+    } cases[] = { { "aa", 1 }, { "bb", 2 }, { "cc", 0 }, { "", 0 } };
+    json_t *entry = ledger_last(text);
+
+    (void)state;
+    assert_int_equal(json_integer_value(json_object_get(entry, "number")), 3);
+    json_decref(entry);
+    for (size_t i = 0; i < countof(cases); i++) {
+        entry = ledger_release(text, cases[i].commit);
+        assert_int_equal(json_integer_value(json_object_get(entry, "number")),
+            cases[i].number);
+        json_decref(entry);
+    }
+    assert_null(ledger_last(""));
+    assert_null(ledger_last("no json\n"));
+    assert_null(ledger_release("no json\n", "aa"));
+}
+
+static void
+a_move_cut_short_is_finished(void **state)
+{
+    /* live and release go where the ledger's last line says, and only then */
+    struct release_refs refs;
+    char oids[2][GIT_OID_TEXT];
+    struct git_repo *r = make_repo(fixture_path("repo5"), &refs, oids);
+    struct git_move back[] = { { PREFIX "/live", oids[1], oids[0] },
+        { PREFIX "/release", oids[1], oids[0] } };
+    struct err e = { 0 };
+    bool moved = true;
+
+    (void)state;
+    assert_int_equal(release_repair(r, &refs, &author, &moved, &e), 0);
+    assert_false(moved);
+    assert_int_equal(git_refs_move(r, back, 2, "a", "a@b", 1, "x", &e), 0);
+    assert_int_equal(release_refs_read(&refs, r, PREFIX, &e), 0);
+    assert_false(release_reachable(r, &refs, oids[1], &e));
+    assert_int_equal(release_repair(r, &refs, &author, &moved, &e), 0);
+    assert_true(moved);
+    assert_int_equal(release_refs_read(&refs, r, PREFIX, &e), 0);
+    assert_string_equal(refs.live_oid, oids[1]);
+    assert_string_equal(refs.release_oid, oids[1]);
+    assert_true(release_reachable(r, &refs, oids[0], &e));
+    release_refs_free(&refs);
+    git_repo_close(r);
+}
+
+static void
+a_missing_artifact_is_named(void **state)
+{
+    /* what LFS should hold and does not, or only in part */
+    struct git_repo *r = NULL;
+    struct err e = { 0 };
+    json_t *manifest = json_pack("{s[{ss ss si sb} {ss ss si sb}]}", "files",
+        "path", "policy.json", "sha256", "x", "bytes", 1, "lfs", 0, "path",
+        "artifact/m.gguf", "sha256",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "bytes", 3, "lfs", 1);
+    char *object;
+    struct digest d;
+
+    (void)state;
+    assert_int_equal(git_repo_open(&r, fixture_path("repo6"), true, &e), 0);
+    assert_int_equal(release_artifacts(r, manifest, &e), ERR_UNCHECKED);
+    assert_non_null(strstr(e.text, "artifact/m.gguf is not there or not whole"));
+    err_clear(&e);
+    assert_true(digest_parse(&d, "0123456789abcdef0123456789abcdef"
+                                 "0123456789abcdef0123456789abcdef"));
+    object = lfs_object_path(git_repo_dir(r), &d);
+    fixture_write(object, "ab");
+    assert_int_equal(release_artifacts(r, manifest, &e), ERR_UNCHECKED);
+    err_clear(&e);
+    fixture_write(object, "abc");
+    assert_int_equal(release_artifacts(r, manifest, &e), 0);
+    free(object);
+    json_decref(manifest);
+    git_repo_close(r);
+}
+
 static int
 setup(void **state)
 {
@@ -228,6 +318,9 @@ main(void)
         cmocka_unit_test(a_ref_moves_only_from_where_it_was_seen),
         cmocka_unit_test(a_move_behind_the_ledger_is_found),
         cmocka_unit_test(the_message_binds_the_manifest),
+        cmocka_unit_test(the_ledger_is_looked_up),
+        cmocka_unit_test(a_move_cut_short_is_finished),
+        cmocka_unit_test(a_missing_artifact_is_named),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
