@@ -293,8 +293,8 @@ show(struct state *s, bool as_json, struct err *e)
         else
             print_items(&items);
         if (!as_json && s->broken)
-            printf("%zu records do not hold and were left out: `quern verify` "
-                   "says why\n",
+            printf("left out: %zu of the records, which do not hold; `quern "
+                   "verify` says why\n",
                 s->broken);
         if (!as_json)
             print_running(s->dir);
