@@ -102,14 +102,14 @@ is_byte_token(const struct bpe *b, uint32_t id)
 /*
  * Note which characters some merge joins. A cut elsewhere is safe only if no
  * symbol stands for a character it does not spell (<0xHH>) and takes part in a
- * merge, and if no character is dropped or becomes an unk that could be fused.
+ * merge. bpe_word sees to characters that are dropped or become an unk.
  */
 static void
 find_joins(struct bpe *b)
 {
     const struct vocab *v = &b->vocab;
 
-    if (b->ignore_merges || !b->byte_fallback || !b->has_bytes)
+    if (b->ignore_merges)
         return;
     b->joins = mem_calloc((1U << JOIN_BITS) / 64, sizeof *b->joins);
     for (size_t i = 0; i < b->merges.n_slot; i++) {
@@ -424,9 +424,21 @@ part(struct bpe *b, const char *s, size_t n, struct ids *out)
     out->n += c->n;
 }
 
+/* Do the characters on both sides of s[at] have symbols of their own? */
+static bool
+both_known(const struct bpe *b, const char *s, size_t at)
+{
+    size_t before = utf8_before(s, at);
+
+    return char_id(b, s + before, at - before) >= 0 &&
+        char_id(b, s + at, utf8_size(s[at])) >= 0;
+}
+
 void
 bpe_word(struct bpe *b, const char *s, size_t n, struct ids *out)
 {
+    /* then no character is dropped, and no unk could be fused over a cut */
+    const bool all_known = b->byte_fallback && b->has_bytes;
     size_t start = 0, i = 0;
     uint32_t left, right;
 
@@ -444,7 +456,8 @@ bpe_word(struct bpe *b, const char *s, size_t n, struct ids *out)
 
         right = utf8_next(s, &i);
         bit = join_bit(left, right);
-        if ((b->joins[bit / 64] >> bit % 64 & 1) == 0) {
+        if ((b->joins[bit / 64] >> bit % 64 & 1) == 0 &&
+            (all_known || both_known(b, s, at))) {
             part(b, s + start, at - start, out);
             start = at;
         }
