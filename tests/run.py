@@ -12,6 +12,7 @@ import argparse
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -115,6 +116,9 @@ def main():
     ap.add_argument("groups", nargs="*")
     args = ap.parse_args()
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    # started in the background, these may be ignored; tests send them
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     env = dict(os.environ, QUERN_BIN=os.path.abspath(args.bin),
                QUERN_TESTS=os.path.abspath(args.tests), LC_ALL="C.UTF-8",
                CMOCKA_MESSAGE_OUTPUT="TAP")

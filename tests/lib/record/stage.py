@@ -428,7 +428,7 @@ def bad_inputs():
     p = b.start(["--set=sleep-ms=700"])
     time.sleep(0.3)
     b.write("b/data/a", "changed\n")
-    err = p.communicate(timeout=30)[1]
+    err = p.communicate(timeout=60)[1]
     check(p.returncode == 1 and
           "b/data/a: changed while it was read; run it again" in err,
           "an input that changes under the step is noticed", err)
@@ -508,7 +508,7 @@ def kills():
         time.sleep(0.25)
         beat = os.path.exists(b.path("b/state/t.one.heartbeat"))
         p.send_signal(number)
-        p.communicate(timeout=10)
+        p.communicate(timeout=60)
         same(p.returncode, -number, "killed by signal %d" % number)
         check(beat, "a heartbeat told that it was at work")
         now = {k: v for k, v in b.snapshot().items() if not k.endswith(".tmp")}
@@ -544,7 +544,7 @@ def kills():
 def two_at_once():
     b = Build()
     ps = [b.start(["--set=sleep-ms=300"]) for _ in range(3)]
-    status = [(p.communicate(timeout=30), p.returncode)[1] for p in ps]
+    status = [(p.communicate(timeout=60), p.returncode)[1] for p in ps]
     same(status, [0, 0, 0], "three runs of one stage at once succeed")
     same(b.runs(), 1, "and do the work once")
     b.close()
@@ -562,7 +562,7 @@ def machine_lock():
         time.sleep(0.3)
         same((p.poll(), b.runs()), (None, 1), "one that wants it alone waits")
         fcntl.flock(f, fcntl.LOCK_UN)
-        p.communicate(timeout=10)
+        p.communicate(timeout=60)
         same((p.returncode, b.runs()), (0, 2), "until it is free")
         fcntl.flock(f, fcntl.LOCK_EX)
         same(b.run(), 0, "a current stage does not wait for it")
@@ -572,7 +572,7 @@ def machine_lock():
         time.sleep(0.3)
         same((p.poll(), b.runs()), (None, 2), "nothing heavy runs beside it")
         fcntl.flock(f, fcntl.LOCK_UN)
-        p.communicate(timeout=10)
+        p.communicate(timeout=60)
         same((p.returncode, b.runs()), (0, 3), "and goes on after")
     b.close()
 
@@ -623,7 +623,7 @@ def launcher():
     p = b.start(["--set=sleep-ms=20000"], env=env)
     time.sleep(0.4)
     p.send_signal(signal.SIGTERM)
-    p.communicate(timeout=10)
+    p.communicate(timeout=60)
     same(p.returncode, 128 + signal.SIGTERM, "signals reach the far side")
     same(b.stray(), [], "which cleans up")
     b.close()
