@@ -18,7 +18,7 @@ import sys
 import time
 
 RESULT = re.compile(r"^(not ok|ok)\b\s*(\d+)?\s*-?\s*(.*)$")
-LIMIT_S = 600       # of one test program
+LIMIT_S = 1800      # of one test program; the sanitizers build first
 LIMIT_LONG_S = 6 * 3600
 NOT_GROUPS = {"data", "tools", "bench", "fuzz", "long"}
 
