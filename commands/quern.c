@@ -35,6 +35,7 @@ static const struct {
     { "verify", "walk from the release to the base model" },
     { "rollback", "make the previous release live" },
     { "keygen", "make an owner's key" },
+    { "inspect", "what a file holds: a model, statistics, a record ..." },
     { "tokenize", "token ids of each line of a text" },
     { "logits", "logits of a list of token ids" },
     { "perplexity", "perplexity of a model on a text" },

@@ -116,16 +116,8 @@ read_armor(uint8_t blob[BLOB_LIMIT], size_t *n, const char *armor,
         "is not an SSH signature as ssh-keygen writes it", e);
 }
 
-/* The parts of the blob that vary. */
-struct parts {
-    struct pubkey key;
-    const char *hash_name;
-    uint8_t sig[SIGN_BYTES];
-};
-
 static int
-read_blob(struct parts *parts, struct wire w, const char *ns,
-    const char *place, struct err *e)
+read_blob(struct sshsig *s, struct wire w, const char *place, struct err *e)
 {
     bool head = wire_match(&w, magic, sizeof magic) && wire_u32(&w) == 1;
     struct wire key = wire_string(&w), name = wire_string(&w);
@@ -136,41 +128,55 @@ read_blob(struct parts *parts, struct wire w, const char *ns,
 
     if (!head || w.bad || w.n != 0 || reserved || !type || mark.bad ||
         mark.n != 0 || sig.n != SIGN_BYTES ||
-        !pubkey_from_blob(&parts->key, key.p, key.n))
+        !pubkey_from_blob(&s->key, key.p, key.n))
         return refuse(place, "is not an Ed25519 SSH signature", e);
     if (hash.n != 6 || (memcmp(hash.p, "sha512", 6) != 0 &&
             memcmp(hash.p, "sha256", 6) != 0))
         return refuse(place, "uses a hash that is not taken", e);
-    if (name.n != strlen(ns) || memcmp(name.p, ns, name.n) != 0)
-        return err_set(e, ERR_WORK,
-            "%s: was signed for another purpose than '%s'; sign the file "
-            "again with -n %s", place, ns, ns);
-    parts->hash_name = memcmp(hash.p, "sha512", 6) == 0 ? "sha512" : "sha256";
-    memcpy(parts->sig, sig.p, SIGN_BYTES);
+    if (name.n == 0 || name.n > NAME_LIMIT ||
+        memchr(name.p, 0, name.n) != NULL)
+        return refuse(place, "says not what it was signed for", e);
+    memcpy(s->ns, name.p, name.n);
+    s->ns[name.n] = 0;
+    s->hash_name = memcmp(hash.p, "sha512", 6) == 0 ? "sha512" : "sha256";
+    memcpy(s->sig, sig.p, SIGN_BYTES);
     return 0;
+}
+
+int
+sshsig_read(struct sshsig *s, const char *armor, size_t n_armor,
+    const char *place, struct err *e)
+{
+    uint8_t blob[BLOB_LIMIT];
+    size_t n = 0;
+
+    if (read_armor(blob, &n, armor, n_armor, place, e) != 0)
+        return e->code;
+    return read_blob(s, (struct wire){ .p = blob, .n = n }, place, e);
 }
 
 int
 sshsig_signer(struct pubkey *key, const char *ns, const void *p, size_t n,
     const char *armor, size_t n_armor, const char *place, struct err *e)
 {
-    uint8_t blob[BLOB_LIMIT], message[BLOB_LIMIT];
+    uint8_t message[BLOB_LIMIT];
     struct wire_out m = { .p = message, .cap = sizeof message };
-    struct parts parts = { 0 };
-    size_t n_blob = 0;
+    struct sshsig s;
 
     if (*ns == '\0' || strlen(ns) > NAME_LIMIT)
         return err_set(e, ERR_WORK,
             "%s: a signature's namespace has 1 to %d bytes", place,
             NAME_LIMIT);
-    if (read_armor(blob, &n_blob, armor, n_armor, place, e) != 0 ||
-        read_blob(&parts, (struct wire){ .p = blob, .n = n_blob }, ns, place,
-            e) != 0)
+    if (sshsig_read(&s, armor, n_armor, place, e) != 0)
         return e->code;
-    build_message(&m, ns, parts.hash_name, p, n);
-    if (!sign_verify(parts.sig, message, m.n, parts.key.b))
+    if (strcmp(s.ns, ns) != 0)
+        return err_set(e, ERR_WORK,
+            "%s: was signed for another purpose than '%s'; sign the file "
+            "again with -n %s", place, ns, ns);
+    build_message(&m, ns, s.hash_name, p, n);
+    if (!sign_verify(s.sig, message, m.n, s.key.b))
         return refuse(place, "the signature does not belong to these bytes", e);
-    *key = parts.key;
+    *key = s.key;
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #define QUERN_RECORD_SSHSIG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/err.h"
 #include "lib/base/str.h"
@@ -36,5 +37,17 @@ int sshsig_verify(const struct pubkey *key, const char *ns, const void *p,
  */
 int sshsig_signer(struct pubkey *key, const char *ns, const void *p, size_t n,
     const char *armor, size_t n_armor, const char *place, struct err *e);
+
+/* What a signature says of itself. */
+struct sshsig {
+    struct pubkey key;       /* which claims to have signed */
+    char ns[257];            /* namespace: what it was signed for */
+    const char *hash_name;   /* "sha512" or "sha256"; static */
+    uint8_t sig[SIGN_BYTES];
+};
+
+/* sshsig_read - take the armor apart; whether it holds is not looked at. */
+int sshsig_read(struct sshsig *s, const char *armor, size_t n_armor,
+    const char *place, struct err *e);
 
 #endif

@@ -226,12 +226,59 @@ def imatrix_cases():
     yield "empty-file", b""
 
 
+def inspect_cases():
+    for parser, name in ((safetensors_cases, "valid"),
+                         (gguf_cases, "valid"),
+                         (imatrix_cases, "gguf"), (imatrix_cases, "legacy"),
+                         (checkpoint_cases, "single"),
+                         (checkpoint_cases, "sharded")):
+        yield name + "-" + parser.__name__[:-6], dict(parser())[name]
+    u32 = struct.pack("<I", 1)
+    yield "gguf-model", gguf(
+        [key("general.architecture", 8, string("llama")),
+         key("llama.block_count", 4, u32), key("general.file_type", 4, u32)] +
+        [key("llama." + k, 4, u32) for k in (
+            "embedding_length", "feed_forward_length", "context_length",
+            "attention.head_count")],
+        [info("token_embd.weight", [1, 1], 0, 0)], bytes(32))
+    yield "gguf-tokenizer", gguf(
+        [key("tokenizer.ggml.model", 8, string("llama")),
+         key("tokenizer.ggml.tokens", 9, array(8, [string("\x1b[31m")]))])
+    stats = {"__metadata__": {"tokens": "3"},
+             "o.mean2": tensor("F32", [2], 0, 8)}
+    yield "statistics", safetensors(stats, f32(1, float("nan")))
+    yield "statistics-no-number", safetensors(
+        dict(stats, __metadata__={"tokens": "x"}), bytes(8))
+    ids = {"offsets": tensor("I64", [2], 0, 16), "ids": tensor(
+        "I32", [1], 16, 20)}
+    yield "tokens", safetensors(ids, struct.pack("<qqi", 0, 1, 7))
+    yield "tokens-far", safetensors(ids, struct.pack("<qqi", 0, -1, 7))
+    yield "stage", b"--step=x\n--in=a=b\n--in=\xff\n--out=c\n--end\n"
+    yield "pointer", (b"version https://git-lfs.github.com/spec/v1\n"
+                      b"oid sha256:" + b"0" * 64 + b"\nsize 1\n")
+    yield "envelope", (b'{"payloadType":"x","payload":"e30=",'
+                       b'"signatures":[]}')
+    yield "lines", b'{"a":1,"b":true}\n{"a":1e308}\n\n{"a":[{"c":null}]}\n'
+    yield "lines-broken", b'{"a":1}\n{"a":\n'
+    yield "schema", (b'{"schema":"quern.x/1","t":{"a":{"n":1},"b":{"m":[[2]]}'
+                     b'},"l":[{"name":"\\u001b"},3,{}]}')
+    yield "deep", b'{"a":' * 2000 + b"1" + b"}" * 2000
+    yield "deep-lines", b'{"a":1}\n{"a":' + b"[" * 200 + b"]" * 200 + b"}\n"
+    yield "config", (b'{"architectures":["LlamaForCausalLM"],"hidden_size":-1}'
+                     )
+    yield "tokenizer", b'{"model":{"type":"BPE","vocab":{}}}'
+    yield "policy", b"# x\nquern: 1\n"
+    yield "text", b"nothing\xff"
+    yield "empty-file", b""
+
+
 def main():
     top = sys.argv[1] if len(sys.argv) > 1 else "tests/data/fuzz"
     for parser, cases in (("safetensors", safetensors_cases()),
                           ("gguf", gguf_cases()),
                           ("checkpoint", checkpoint_cases()),
-                          ("imatrix", imatrix_cases())):
+                          ("imatrix", imatrix_cases()),
+                          ("inspect", inspect_cases())):
         os.makedirs(os.path.join(top, parser), exist_ok=True)
         for name, data in cases:
             with open(os.path.join(top, parser, name), "wb") as f:

@@ -20,11 +20,13 @@ MAY = {
     "lib/model": {"lib/base", "lib/format", "lib/text", "kernels"},
     "lib/judge": {"lib/base"},
     "lib/record": {"lib/base"},
+    "lib/inspect": {"lib/base", "lib/format", "lib/text", "lib/model",
+                    "lib/record"},
     "gen": {"lib/base", "lib/record"},
     "steps": {"kernels", "lib/base", "lib/format", "lib/text", "lib/model",
               "lib/judge", "lib/record"},
     "commands": {"kernels", "lib/base", "lib/format", "lib/text", "lib/model",
-                 "lib/judge", "lib/record"},
+                 "lib/judge", "lib/record", "lib/inspect"},
 }
 # a program is one file: it includes nothing of its own folder
 ALONE = {"steps", "commands"}
