@@ -29,6 +29,7 @@ help:
 	@echo 'make check       build, then run every test'
 	@echo 'make all         the programs, into out/bin'
 	@echo 'make check-long  the tests that take longer; MODELS=DIR names models'
+	@echo 'make check-fuzz  SECONDS=60 for each reader, under sanitizers'
 	@echo 'make bench       the figures, beside their peers'
 	@echo 'make install     PREFIX=/usr/local DESTDIR='
 	@echo 'make uninstall   the same PREFIX and DESTDIR'
@@ -67,6 +68,10 @@ check: setup-check venv build.ninja
 check-long: setup-check venv build.ninja
 	$(NINJA) quern_programs quern_tests
 	MODELS='$(MODELS)' tests/run.py --long
+
+SECONDS ?= 60
+check-fuzz: setup-check all
+	tests/fuzz/run.py --seconds $(SECONDS)
 
 bench: setup-check build.ninja
 	$(NINJA) quern_programs quern_bench

@@ -19,6 +19,11 @@
 enum {
     ROW_STEP = 8,      /* rows of a row-wise task */
     TILE_FLOATS = 1 << 20, /* widened weights of a thread */
+    /*
+     * So few activations meet float weights as they are stored: reading them
+     * is the work then, and widening a tile first would be most of it.
+     */
+    FEW = 8,
 };
 
 static size_t
@@ -151,12 +156,25 @@ act_forget(struct work *w)
     w->act_of = NULL;
 }
 
+/* The weights as matmul_packed takes them. */
+static enum qtype
+packed_type(const struct matrix *m)
+{
+    return m->kind == MATRIX_FLOAT ? QT_F32 : m->at.type;
+}
+
+static const void *
+packed_data(const struct matrix *m)
+{
+    return m->kind == MATRIX_FLOAT ? m->f : m->at.data;
+}
+
 /* Encodes x for packed weights unless that was done for a sister matrix. */
 static void
 encode_act(struct apply_job *j)
 {
     struct work *w = j->w;
-    enum act_type type = qtype_info(j->m->at.type)->act;
+    enum act_type type = qtype_info(packed_type(j->m))->act;
     size_t need;
 
     j->act_row = act_row_bytes(type, (size_t)j->m->at.cols);
@@ -181,9 +199,9 @@ apply_task(void *ctx, size_t i, unsigned thread)
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
     size_t row0 = i * j->step, row1 = min_size(row0 + j->step, rows);
 
-    if (m->kind == MATRIX_PACKED) {
-        matmul_packed(j->y, rows, m->at.data, m->at.type, row0, row1, cols,
-            j->w->act, j->n);
+    if (m->kind == MATRIX_PACKED || j->n <= FEW) {
+        matmul_packed(j->y, rows, packed_data(m), packed_type(m), row0, row1,
+            cols, j->w->act, j->n);
     } else if (m->kind == MATRIX_FLOAT) {
         gemm_f32(j->y, rows, j->x, cols, j->n, m->f, row0, row1, cols);
     } else {
@@ -226,7 +244,7 @@ matrix_apply(struct work *w, const struct matrix *m, float *y,
 
     if (n == 0)
         return;
-    if (m->kind == MATRIX_PACKED)
+    if (m->kind == MATRIX_PACKED || n <= FEW)
         encode_act(&j);
     pool_run(w->pool, ((size_t)m->at.rows + j.step - 1) / j.step, apply_task,
         &j);

@@ -270,6 +270,109 @@ def inspect_cases():
     yield "policy", b"# x\nquern: 1\n"
     yield "text", b"nothing\xff"
     yield "empty-file", b""
+def config_cases():
+    """The architectures' own, and numbers that must not be believed."""
+    top = "tests/data/arch"
+    for name in sorted(os.listdir(top)):
+        with open(os.path.join(top, name, "config.json"), "rb") as f:
+            yield name, f.read()
+    with open(os.path.join(top, "llama3", "config.json")) as f:
+        good = json.load(f)
+    for name, change in (
+            ("heads-zero", {"num_attention_heads": 0}),
+            ("heads-negative", {"num_attention_heads": -2**63}),
+            ("kv-odd", {"num_attention_heads": 4, "num_key_value_heads": 3}),
+            ("layers-huge", {"num_hidden_layers": 2**62}),
+            ("vocab-real", {"vocab_size": 1e300}),
+            ("eps-text", {"rms_norm_eps": "1e-5"}),
+            ("rope-unknown", {"rope_scaling": {"rope_type": "spiral"}}),
+            ("rope-factor-zero", {"rope_scaling": {
+                "rope_type": "linear", "factor": 0}}),
+            ("arch-unknown", {"model_type": "abacus",
+                              "architectures": ["AbacusForCausalLM"]}),
+            ("eos-list", {"eos_token_id": list(range(1000))})):
+        yield name, json.dumps({**good, **change}).encode()
+    yield "deep", b"[" * 3000
+    yield "list", b"[]"
+    yield "duplicate", b'{"vocab_size":1,"vocab_size":2}'
+
+
+def text_key(name, text):
+    return key(name, 8, string(text))
+
+
+def count_key(name, n):
+    return key(name, 4, struct.pack("<I", n))
+
+
+def tiny_model(change=None, kinds=(8,)):
+    """A Llama of one layer; the matrices take the types in turn."""
+    block = {8: 34, 2: 18, 3: 20, 6: 22, 7: 24, 20: 18}
+    h, ffn, heads = 32, 64, 2
+    tokens = ["<s>"] + [chr(0x21 + i) for i in range(63)]
+    keys = {
+        "general.architecture": text_key("general.architecture", "llama"),
+        "llama.context_length": count_key("llama.context_length", 16),
+        "llama.embedding_length": count_key("llama.embedding_length", h),
+        "llama.block_count": count_key("llama.block_count", 1),
+        "llama.feed_forward_length":
+            count_key("llama.feed_forward_length", ffn),
+        "llama.attention.head_count":
+            count_key("llama.attention.head_count", heads),
+        "llama.attention.layer_norm_rms_epsilon": key(
+            "llama.attention.layer_norm_rms_epsilon", 6, f32(1e-5)),
+        "tokenizer.ggml.model": text_key("tokenizer.ggml.model", "gpt2"),
+        "tokenizer.ggml.pre": text_key("tokenizer.ggml.pre", "gpt-2"),
+        "tokenizer.ggml.tokens": key("tokenizer.ggml.tokens", 9, array(
+            8, [string(t) for t in tokens])),
+        "tokenizer.ggml.token_type": key("tokenizer.ggml.token_type", 9, array(
+            5, [struct.pack("<i", 3 if i == 0 else 1)
+                for i in range(len(tokens))])),
+        "tokenizer.ggml.merges": key("tokenizer.ggml.merges", 9, array(
+            8, [string("A B")])),
+        "tokenizer.ggml.bos_token_id":
+            count_key("tokenizer.ggml.bos_token_id", 0),
+        "tokenizer.ggml.eos_token_id":
+            count_key("tokenizer.ggml.eos_token_id", 0)}
+    keys.update(change or {})
+    infos, data = [], b""
+    shapes = [("token_embd", [h, 64]), ("output_norm", [h]),
+              ("blk.0.attn_norm", [h]), ("blk.0.ffn_norm", [h])] + [
+        (f"blk.0.{n}", d) for n, d in (
+            ("attn_q", [h, h]), ("attn_k", [h, h]), ("attn_v", [h, h]),
+            ("attn_output", [h, h]), ("ffn_gate", [h, ffn]),
+            ("ffn_up", [h, ffn]), ("ffn_down", [ffn, h]))]
+    for i, (name, dims) in enumerate(shapes):
+        if len(dims) == 1:
+            kind, body = 0, f32(*[1.0] * h)
+        else:
+            kind = kinds[i % len(kinds)]
+            one = struct.pack("<H", 0x2000) + bytes(
+                37 * j & 0x77 for j in range(block[kind] - 2))
+            body = one * (dims[0] * dims[1] // 32)
+        infos.append(info(name + ".weight", dims, kind, len(data)))
+        data += body + bytes(-len(body) % 32)
+    return gguf([k for k in keys.values() if k], infos, data)
+
+
+def model_cases():
+    yield "q8_0", tiny_model()
+    yield "blocks-of-32", tiny_model(kinds=(8, 2, 3, 6, 7, 20))
+    yield "no-heads", tiny_model({"llama.attention.head_count": count_key(
+        "llama.attention.head_count", 0)})
+    yield "odd-heads", tiny_model({"llama.attention.head_count": count_key(
+        "llama.attention.head_count", 3)})
+    yield "no-tokens", tiny_model({"tokenizer.ggml.tokens": None})
+    yield "few-tokens", tiny_model({"tokenizer.ggml.tokens": key(
+        "tokenizer.ggml.tokens", 9, array(8, [string("a")]))})
+    yield "no-context", tiny_model({"llama.context_length": None})
+    yield "two-layers", tiny_model({"llama.block_count": count_key(
+        "llama.block_count", 2)})
+    yield "other-architecture", tiny_model({
+        "general.architecture": text_key("general.architecture", "abacus")})
+    yield "infinite-epsilon", tiny_model({
+        "llama.attention.layer_norm_rms_epsilon": key(
+            "llama.attention.layer_norm_rms_epsilon", 6, f32(float("inf")))})
 
 
 def main():
@@ -278,7 +381,9 @@ def main():
                           ("gguf", gguf_cases()),
                           ("checkpoint", checkpoint_cases()),
                           ("imatrix", imatrix_cases()),
-                          ("inspect", inspect_cases())):
+                          ("inspect", inspect_cases()),
+                          ("config", config_cases()),
+                          ("model", model_cases())):
         os.makedirs(os.path.join(top, parser), exist_ok=True)
         for name, data in cases:
             with open(os.path.join(top, parser, name), "wb") as f:
