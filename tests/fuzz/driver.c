@@ -144,12 +144,13 @@ fuzz_folder(const uint8_t *data, size_t size)
 
 #ifdef QUERN_FUZZER
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerRunDriver(int *argc, char ***argv,
+    int (*one)(const uint8_t *data, size_t size));
 
 int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+main(int argc, char **argv)
 {
-    return fuzz_one(data, size);
+    return LLVMFuzzerRunDriver(&argc, &argv, fuzz_one);
 }
 
 #else

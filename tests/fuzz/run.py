@@ -23,13 +23,21 @@ CHECKS = "address,undefined"
 MOST_BYTES = {"model": 65536, "tokenizer": 16384}
 
 
+def engine():
+    """libFuzzer without a main: the generator is built with it, too."""
+    return subprocess.run(
+        ["clang", "-print-file-name=libclang_rt.fuzzer_no_main-x86_64.a"],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 def build(targets):
     subprocess.run(["out/bin/quern-gen", "--source", ".", "--out", OUT, "-o",
                     GRAPH, "--set", "CC=clang", "--set",
                     "CFLAGS=-O1 -gline-tables-only -DQUERN_FUZZER "
                     f"-fsanitize=fuzzer-no-link,{CHECKS} "
                     "-fno-sanitize-recover=all",
-                    "--set", f"LDFLAGS=-fsanitize=fuzzer,{CHECKS}"], check=True)
+                    "--set", f"LDFLAGS=-fsanitize={CHECKS} -Wl,--whole-archive "
+                    f"{engine()} -Wl,--no-whole-archive -lstdc++"], check=True)
     subprocess.run([os.environ.get("NINJA", "ninja"), "-f", GRAPH] +
                    [f"{OUT}/tests/fuzz/{t}" for t in targets], check=True,
                    stdout=subprocess.DEVNULL)
