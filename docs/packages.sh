@@ -1,14 +1,18 @@
 #!/bin/sh
 # usage: docs/packages.sh GROUP ...
 # Installs the Debian packages of these groups of docs/packages.txt that are
-# missing. Anyone but root gets the exact line to run instead. With all present
-# it takes a tenth of a second.
+# missing; `GROUP-x86_64` there belongs to GROUP on such a machine only (uname).
+# Anyone but root gets the exact line to run instead. With all present it takes
+# a tenth of a second.
 set -eu
 list=$(dirname "$0")/packages.txt
 
 wanted=
+machine=$(uname -m)
 for group; do
-    wanted="$wanted $(sed -n "s/^$group  *\([^ ]*\).*/\1/p" "$list")"
+    for name in "$group" "$group-$machine"; do
+        wanted="$wanted $(sed -n "s/^$name  *\([^ ]*\).*/\1/p" "$list")"
+    done
 done
 missing=
 # shellcheck disable=SC2086

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,6 +84,16 @@ graph_name(struct run *r, const char *path)
     return kept;
 }
 
+/* Whether what this graph compiles is for a processor of another kind. */
+static bool
+foreign(const struct options *o)
+{
+    struct utsname u;
+
+    return o->source != NULL && uname(&u) == 0 &&
+        strcmp(u.machine, options_var(o, "ARCH")) != 0;
+}
+
 static int
 begin(struct run *r, struct err *e)
 {
@@ -108,7 +119,9 @@ begin(struct run *r, struct err *e)
     else
         return err_set(e, ERR_WORK, "cannot tell where the programs lie; "
             "name their folder with --bin");
-    r->program = arena_printf(&r->g.arena, "%s/quern-gen", r->bin);
+    /* a generator for another machine could not keep this graph up to date */
+    r->program = arena_printf(&r->g.arena, "%s/quern-gen",
+        foreign(o) && r->self != NULL ? graph_name(r, r->self) : r->bin);
     return 0;
 }
 

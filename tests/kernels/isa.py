@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Every kernel gives the same bits on every instruction set and processor.
+
+tests/tools/kernel_digests prints one line for each kernel, type and shape. Its
+lines are compared between the instruction sets of this machine, and with those
+of the same program compiled for another processor and run by qemu's user mode.
+"""
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, "tests/house")
+from compilers import NINJA, WARNINGS  # noqa: E402
+from house import BIN, TESTS, Wrong, main, none, run  # noqa: E402
+
+HERE = [os.path.join(TESTS, "tools", "kernel_digests")]
+CROSS = "aarch64-linux-gnu-gcc"
+# what libraries that are not there for the other processor would be needed for
+LEFT_OUT = {"gemm.o"}
+LEAST = 2500
+
+
+def digests(command, isa):
+    """{kernel, type and shape: digest} of one instruction set."""
+    head, *lines = run([*command, isa]).splitlines()
+    if head != f"isa {isa}":
+        raise Wrong(f"asked for {isa}, got '{head}'")
+    found = dict(line.rsplit(" ", 1) for line in lines)
+    if len(found) != len(lines) or len(lines) < LEAST:
+        raise Wrong(f"{isa}: {len(lines)} lines, {len(found)} of them unlike")
+    return found
+
+
+def compare(command, expected, where):
+    """Wrong unless each instruction set of the program gives what is expected;
+    returns their names."""
+    isas = run([*command, "-l"]).split()
+    found = []
+    for isa in isas:
+        got = digests(command, isa)
+        found += [f"{where} {isa}: {k}: {got.get(k)} instead of {v}"
+                  for k, v in expected.items() if got.get(k) != v]
+        found += [f"{where} {isa}: {k}: only here"
+                  for k in got.keys() - expected.keys()]
+    none(found[:20] + [f"... {len(found)} in all"] if found else [])
+    return isas
+
+
+def here():
+    """the instruction sets of this machine agree"""
+    expected = digests(HERE, "ref")
+    return f"{len(expected)} digests: {' '.join(compare(HERE, expected, ''))}"
+
+
+def cross_built(arch, compiler, ours, others):
+    """The program, compiled for arch as the generator says; ours and others are
+    ends of names of files that must be compiled, and must not be."""
+    if shutil.which(compiler) is None:
+        raise Wrong(f"{compiler} is not there; install docs/packages.txt")
+    out = f"out/{arch}"
+    graph, program = out + ".ninja", out + "/kernel_digests"
+    run([os.path.join(BIN, "quern-gen"), "--source", ".", "--out", out, "-o",
+         graph, "--set", "ARCH=" + arch, "--set", "CC=" + compiler, "--set",
+         "CFLAGS=-O2", "--set",
+         "WARNINGS=-Werror " + " ".join(WARNINGS.split())])
+    every = run([NINJA, "-f", graph, "-t", "targets", "rule",
+                 "quern_cc"]).split()
+    objects = [o for o in every if o.startswith(out + "/obj/kernels/") and
+               os.path.basename(o) not in LEFT_OUT]
+    none([f"{o}: is for another processor" for o in objects
+          if o.endswith(tuple(others))] +
+         [f"{end}: nothing is compiled for it" for end in ours
+          if not any(o.endswith(end) for o in objects)])
+    objects.append(out + "/obj/tests/tools/kernel_digests.o")
+    p = subprocess.run([NINJA, "-f", graph, *objects], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if p.returncode != 0:
+        raise Wrong(p.stdout)
+    run([compiler, "-static", "-o", program, *objects, "-lm"])
+    return program
+
+
+def aarch64():
+    """64-bit Arm agrees, compiled by the cross compiler and run by qemu"""
+    program = cross_built("aarch64", CROSS, [], ["_avx2.o", "_avx512.o"])
+    command = ["qemu-aarch64", program]
+    if shutil.which(command[0]) is None:
+        raise Wrong("qemu-aarch64 is not there; install docs/packages.txt")
+    return " ".join(compare(command, digests(HERE, "ref"), "aarch64"))
+
+
+if __name__ == "__main__":
+    main([here] + ([aarch64] if platform.machine() == "x86_64" else []))
