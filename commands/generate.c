@@ -62,7 +62,8 @@ write_on(const struct opts *o, const struct model *m,
     size_t printed = 0;
 
     session_eval(s, prompt->v, prompt->n, logits, LOGITS_LAST, e);
-    while (e->code == 0 && new.n < o->n) {
+    while (e->code == 0 && new.n < o->n &&
+        logits_check(m, logits, session_len(s) - 1, e) == 0) {
         const int32_t id = (int32_t)logits_argmax(logits, c->vocab);
 
         if (model_is_eos(m, id))
@@ -74,12 +75,12 @@ write_on(const struct opts *o, const struct model *m,
             break;
         session_eval(s, &id, 1, logits, LOGITS_LAST, e);
     }
-    if (o->ids) {
+    if (o->ids && e->code == 0) {
         putchar('[');
         for (size_t i = 0; i < new.n; i++)
             printf("%s%d", i ? "," : "", (int)new.v[i]);
         puts("]");
-    } else {
+    } else if (!o->ids) {
         print_new(t, &new, &printed, true);
         putchar('\n');
     }

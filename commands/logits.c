@@ -43,7 +43,9 @@ parse_ids(const char *text, struct ids *ids, struct err *e)
 
 struct rows {
     struct st_writer *w;
+    const struct model *m;
     size_t vocab;
+    struct err *e;
 };
 
 static void
@@ -51,7 +53,8 @@ write_row(void *ctx, size_t i, float *logits)
 {
     const struct rows *r = ctx;
 
-    (void)i;
+    if (r->e->code == 0)
+        logits_check(r->m, logits, i, r->e);
     st_writer_data(r->w, logits, r->vocab * sizeof *logits);
 }
 
@@ -69,12 +72,16 @@ run(const char *path, const struct ids *ids, const char *out, struct err *e)
         const size_t vocab = model_config(m)->vocab;
         const struct st_spec spec = { .name = "logits", .dtype = "F32",
             .rank = 2, .shape = { ids->n, vocab } };
-        struct rows rows = { &w, vocab };
+        struct err bad = { 0 };
+        struct rows rows = { &w, m, vocab, &bad };
 
         s = session_new(m, 0, pool);
         if (st_writer_open(&w, out, &spec, 1, NULL, e) == 0 &&
-            session_each(s, ids->v, ids->n, NULL, write_row, &rows, e) == 0)
+            session_each(s, ids->v, ids->n, NULL, write_row, &rows, e) == 0 &&
+            bad.code == 0)
             st_writer_close(&w, e);
+        if (e->code == 0)
+            *e = bad;
     }
     st_writer_release(&w);
     session_free(s);

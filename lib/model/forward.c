@@ -88,6 +88,7 @@ work_release(struct work *w)
     routing_free(w->routing);
     free(w->pieces);
     free(w->act);
+    free(w->act_bad);
     *w = (struct work){ 0 };
 }
 
@@ -138,16 +139,33 @@ struct apply_job {
     size_t n, step, act_row;
 };
 
+/* An exponent of ones overflows into the sign when one is added to it. */
+static bool
+has_bad(const float *x, size_t n)
+{
+    uint32_t any = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &x[i], sizeof bits);
+        any |= (bits & 0x7fffffffu) + 0x00800000u;
+    }
+    return any >> 31;
+}
+
 static void
 encode_task(void *ctx, size_t i, unsigned thread)
 {
     const struct apply_job *j = ctx;
     size_t first = i * ROW_STEP, cols = (size_t)j->m->at.cols;
+    size_t n = min_size(ROW_STEP, j->n - first);
 
     (void)thread;
+    for (size_t a = first; a < first + n; a++)
+        j->w->act_bad[a] = has_bad(j->x + a * cols, cols);
     act_encode((enum act_type)j->w->act_type,
-        (char *)j->w->act + first * j->act_row, j->x + first * cols,
-        min_size(ROW_STEP, j->n - first), cols);
+        (char *)j->w->act + first * j->act_row, j->x + first * cols, n, cols);
 }
 
 void
@@ -186,9 +204,22 @@ encode_act(struct apply_job *j)
         w->act = mem_aligned(need, 1);
         w->act_cap = need;
     }
+    if (j->n > w->act_bad_cap) {
+        w->act_bad = mem_realloc(w->act_bad, j->n, sizeof *w->act_bad);
+        w->act_bad_cap = j->n;
+    }
     w->act_of = j->x;
     w->act_type = (int)type;
     pool_run(w->pool, (j->n + ROW_STEP - 1) / ROW_STEP, encode_task, j);
+}
+
+/* Rows of y, columns [row0, row1), whose x was lost in 8-bit codes. */
+static void
+spoil_rows(const struct apply_job *j, size_t rows, size_t row0, size_t row1)
+{
+    for (size_t a = 0; a < j->n; a++)
+        for (size_t r = row0; j->w->act_bad[a] && r < row1; r++)
+            j->y[a * rows + r] = NAN;
 }
 
 static void
@@ -202,6 +233,7 @@ apply_task(void *ctx, size_t i, unsigned thread)
     if (m->kind == MATRIX_PACKED || j->n <= FEW) {
         matmul_packed(j->y, rows, packed_data(m), packed_type(m), row0, row1,
             cols, j->w->act, j->n);
+        spoil_rows(j, rows, row0, row1);
     } else if (m->kind == MATRIX_FLOAT) {
         gemm_f32(j->y, rows, j->x, cols, j->n, m->f, row0, row1, cols);
     } else {

@@ -67,6 +67,8 @@ struct work {
     int act_type;
     void *act;
     size_t act_cap;
+    bool *act_bad;                /* [act_bad_cap]: rows with NaN or infinity */
+    size_t act_bad_cap;
     /* one for each thread */
     float **scores, **tiles;
     size_t *score_cap, *tile_cap; /* floats */
@@ -85,6 +87,8 @@ void kv_release(struct kv *kv);
 
 /*
  * matrix_apply - y [n][rows] = x [n][cols] * w^T + bias
+ * A row of x with NaN or infinity gives a row of NaN at least: 8-bit codes could
+ * not hold them, and what is damaged must show at the end.
  * act_forget must come between two different contents of the same x.
  */
 void matrix_apply(struct work *w, const struct matrix *m, float *y,

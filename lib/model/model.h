@@ -130,6 +130,15 @@ struct token_score {
 int session_score(struct session *s, const int32_t *ids, size_t n,
     const int32_t *targets, struct token_score *out, struct err *e);
 
+/*
+ * model_not_finite - the error for logits of position `at` that are NaN or
+ * infinite: it names the first damaged weight or scale, looked for in the whole
+ * model, which takes its time. logits_check: the same if it is so, else 0.
+ */
+int model_not_finite(const struct model *m, size_t at, struct err *e);
+int logits_check(const struct model *m, const float *logits, size_t at,
+    struct err *e);
+
 /* Index of the highest of n values, the lowest index of equals. n > 0. */
 size_t logits_argmax(const float *logits, size_t n);
 /* log softmax at index i, in double. */

@@ -57,15 +57,6 @@ finished(struct work *w, unsigned thread)
 }
 
 static void
-not_finite(const struct model *m, size_t at, struct err *e)
-{
-    err_set(e, ERR_WORK,
-        "%s: the logits of token %zu are not finite: the model's weights are "
-        "damaged; make it again",
-        model_path(m), at);
-}
-
-static void
 score_window(void *ctx, size_t i, unsigned thread)
 {
     struct work *w = ctx;
@@ -89,7 +80,7 @@ score_window(void *ctx, size_t i, unsigned thread)
     if (session_score(w->sessions[thread], ids, len - 1, targets, t, e) == 0)
         for (size_t j = 0; j < k; j++) {
             if (!t[skip + j].finite || !isfinite(t[skip + j].logprob))
-                not_finite(w->base, i * len + skip + j, e);
+                model_not_finite(w->base, i * len + skip + j, e);
             w->p->logprob[i * k + j] = t[skip + j].logprob;
             sum -= t[skip + j].logprob;
         }
@@ -224,7 +215,7 @@ compare_window(void *ctx, size_t i, unsigned thread)
 
             if (!compare_row(x, y, vocab, ids[at + j + 1], &w->d->kl[out],
                     &w->d->ln_ratio[out]))
-                not_finite(w->cand, i * len + at + j, e);
+                model_not_finite(w->cand, i * len + at + j, e);
             if (logits_argmax(x, vocab) == logits_argmax(y, vocab))
                 atomic_fetch_add(&w->same, 1);
         }

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""quern tokenize, logits, perplexity and generate on every source and every
+format that quern writes, and what they refuse."""
+import array
+import json
+import math
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import step  # noqa: E402
+
+TINY = os.path.join(os.environ.get("QUERN_TESTS", "out/tests"), "tools",
+                    "make_tiny")
+LAYERS = 2
+TEXT = "The miller sold 12 sacks, then 7 more.\nHow many? 19.\n"
+# what the logits may be off by, as a share of their spread: random weights are
+# the worst case, so this is little more than the error of the weights themselves
+FORMATS = {
+    "F32": 2e-6, "BF16": 2e-6, "F16": 1e-3, "Q8_0": 0.03, "Q6_K": 0.08,
+    "Q5_K": 0.14, "Q5_1": 0.15, "Q5_0": 0.15, "Q4_K": 0.25, "Q4_1": 0.27,
+    "Q4_0": 0.3, "IQ4_NL": 0.27, "IQ4_XS": 0.27, "Q3_K": 0.5, "Q2_K": 0.85,
+}
+# main type, attn_v, ffn_down; the embedding is Q6_K
+MIXES = {
+    "Q4_K_M": ("Q4_K", "Q6_K", "Q6_K", 0.2),
+    "Q4_K_S": ("Q4_K", "Q5_K", "Q5_K", 0.22),
+    "Q5_K_M": ("Q5_K", "Q6_K", "Q6_K", 0.13),
+    "Q3_K_M": ("Q3_K", "Q5_K", "Q4_K", 0.42),
+    "Q2_K": ("Q2_K", "Q4_K", "Q3_K", 0.75),
+}
+
+
+def run(command, *args, data=None):
+    p = subprocess.run([os.path.join(step.BIN, "quern-" + command), *args],
+                       input=data, capture_output=True, check=False)
+    return p.returncode, p.stdout.decode(), p.stderr.decode(errors="replace")
+
+
+def ok(command, *args, data=None):
+    status, out, err = run(command, *args, data=data)
+    step.equal((status, err), (0, ""), [command, *args])
+    return out
+
+
+def refused(want, command, *args, status=1, data=None):
+    got, out, err = run(command, *args, data=data)
+    step.equal(got, status, [command, *args, err])
+    step.check(err.startswith(f"quern-{command}: "), err)
+    step.check(status == 2 or err.count("\n") == 1, err)
+    step.check(want in err, repr(err), "lacks", repr(want))
+
+
+def make(folder, *args, keys=None):
+    """A tiny random model."""
+    os.makedirs(folder)
+    if keys is not None:
+        with open(folder + ".keys", "w") as f:
+            json.dump(keys, f)
+        args += ("-c", folder + ".keys")
+    subprocess.run([TINY, "-l", str(LAYERS), *args, folder], check=True)
+    return folder
+
+
+def prepare(b):
+    b.model = make(os.path.join(b.top, "model"))
+    b.ok("fingerprint", "fingerprint", **b.fingerprint_args(layers=LAYERS))
+
+
+def candidate(b, name, type_, main=None, **sets):
+    for part in [*range(LAYERS), "head"]:
+        b.quantize(name, part, main or type_, "rtn", sets=sets)
+    b.ok("assemble", "assemble." + name,
+         **b.assemble_args(name, type_, layers=LAYERS))
+    return b.path(f"cand/{name}/model.gguf")
+
+
+def everything(b):
+    """name -> path of a model, and what its logits may be off by"""
+    models = {"folder": (b.model, 0),
+              "shards": (make(os.path.join(b.top, "shards"), "-n", "3"), 0)}
+    for type_, off in FORMATS.items():
+        models[type_] = (candidate(b, type_.lower(), type_), off)
+    for name, (main, values, down, off) in MIXES.items():
+        models[name + " mix"] = (candidate(
+            b, "mix-" + name.lower(), name, main,
+            **{"type.attn_v": values, "type.ffn_down": down,
+               "type.token_embd": "Q6_K"}), off)
+    return models
+
+
+def logits(b, model, ids):
+    out = os.path.join(b.top, "logits.safetensors")
+    ok("logits", model, "--tokens", ",".join(map(str, ids)), "-o", out)
+    header, start = step.safetensors_header(out)
+    step.equal(header["logits"]["shape"], [len(ids), 2048])
+    step.equal(header["logits"]["dtype"], "F32")
+    values = array.array("f")
+    with open(out, "rb") as f:
+        f.seek(start)
+        values.frombytes(f.read())
+    return values
+
+
+def distance(a, b):
+    """Root mean square of a - b, as a share of the spread of b."""
+    mean = sum(b) / len(b)
+    spread = sum((y - mean) ** 2 for y in b)
+    return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b)) / spread)
+
+
+def nll_of(rows, ids, first, last):
+    """Sum of -log p of ids[first:last], each after the ids before it."""
+    total = 0.0
+    for i in range(first, last):
+        row = rows[(i - 1) * 2048:i * 2048]
+        top = max(row)
+        total += top + math.log(sum(math.exp(x - top) for x in row)) - \
+            row[ids[i]]
+    return total
+
+
+def matrix(b):
+    """each command on each source and format: equal ids, logits as near as the
+    format allows, finite perplexity, as many new ids as asked for"""
+    prepare(b)
+    text = b.put("text", TEXT * 12)
+    want = ids = new = None
+    notes = []
+    for name, (model, most) in everything(b).items():
+        lines = ok("tokenize", model, text).splitlines()
+        got = [json.loads(line) for line in lines]
+        ppl = json.loads(ok("perplexity", model, text, "--ctx", "64",
+                            "--limit", "256", "--json"))
+        step.equal((ppl["windows"], ppl["scored"]), (4, 4 * 63), name)
+        if want is None:
+            want, ids = got, got[0][:24]
+            exact, loss = logits(b, model, ids), ppl["nll"]
+        step.equal(got, want, name)
+        off = distance(logits(b, model, ids), exact)
+        notes.append(f"{name} {off:.2g}")
+        step.check(off <= most, name, "is off by", off, "of", most)
+        step.check(abs(ppl["nll"] / loss - 1) <= max(most, 1e-6), name,
+                   ppl["nll"], loss)
+        out = json.loads(ok("generate", model, "-p", "The miller", "-n", "6",
+                            "--ids"))
+        new = new or out
+        step.check(0 < len(out) <= 6, name, out)
+        if most == 0:
+            step.equal(out, new, name)
+        step.equal(ok("generate", model, "-p", "The miller", "-n", "0"), "\n")
+    return "off by: " + ", ".join(notes)
+
+
+def rules(b):
+    """perplexity's windows and those of llama.cpp, against the logits"""
+    model = make(os.path.join(b.top, "model"))
+    text = b.put("text", TEXT * 12)
+    ids = []
+    with open(text, "rb") as f:
+        whole = f.read().decode()
+    line = ok("tokenize", model, data=whole.replace("\n", " ").encode())
+    flat = b.put("flat", whole.replace("\n", " "))
+    ids = json.loads(line)
+    for rule, first, bos in (("windows", 1, False), ("llama.cpp", 33, True)):
+        got = json.loads(ok("perplexity", model, flat, "--ctx", "64", "--rule",
+                            rule, "--limit", "130", "-j"))
+        total = 0.0
+        for start in (0, 64):
+            part = ids[start:start + 64]
+            rows = logits(b, model, ([0] if bos else part[:1]) + part[1:])
+            total += nll_of(rows, part, first, 64)
+        step.equal(got["scored"], 2 * (64 - first), rule)
+        step.check(abs(got["nll_sum"] / total - 1) < 1e-5, rule, got, total)
+        step.check(abs(got["ppl"] / math.exp(total / got["scored"]) - 1) <
+                   1e-5, rule, got)
+
+
+def windows(b):
+    """a window is min(2048, the context) unless it is told, and llama.cpp's
+    512"""
+    text = b.put("text", TEXT * 200)
+    for context, want in ((1024, 1024), (4096, 2048), (48, 48)):
+        model = make(os.path.join(b.top, f"c{context}"),
+                     keys={"max_position_embeddings": context})
+        got = json.loads(ok("perplexity", model, text, "--limit", "2100",
+                            "-j"))
+        step.equal((got["window"], got["tokens"]), (want, 2100))
+    got = json.loads(ok("perplexity", os.path.join(b.top, "c4096"), text,
+                        "--rule", "llama.cpp", "--limit", "1030", "-j"))
+    step.equal((got["window"], got["windows"], got["scored"]),
+               (512, 2, 2 * 255))
+
+
+def bad_requests(b):
+    """ids, windows and files that do not fit are named errors"""
+    prepare(b)
+    text, empty = b.put("text", TEXT), b.put("empty", "")
+    for model in b.model, candidate(b, "q8", "Q8_0"):
+        out = ("-o", os.path.join(b.top, "x.safetensors"))
+        refused("id 2048 ", "logits", model, "-t", "1,2048", *out)
+        refused("'-1' is no token id", "logits", model, "-t", "1,-1", *out,
+                status=2)
+        refused("'' is no token id", "logits", model, "-t", "", *out, status=2)
+        refused("2147483648", "logits", model, "-t", "2147483648", *out,
+                status=2)
+        refused("1024", "logits", model, "-t", ",".join(["1"] * 1025), *out)
+        step.check(not os.path.exists(out[1]), "an output was left")
+        refused("/proc/no", "logits", model, "-t", "1", "-o",
+                "/proc/no/such/out")
+        refused("a window of 1025 tokens does not fit", "perplexity", model,
+                text, "-c", "1025")
+        for bad in "0", "1", "-4", "x":
+            refused("is not a value for it", "perplexity", model, text, "-c",
+                    bad, status=2)
+        refused("is not a value for it", "perplexity", model, text, "-r",
+                "other", status=2)
+        refused("the text has 0 tokens", "perplexity", model, empty)
+        refused("perplexity needs 1024; give it a longer text", "perplexity",
+                model, text)
+        refused("perplexity needs 32; give it a longer text", "perplexity",
+                model, text, "-c", "16", "-r", "llama.cpp", "-l", "31")
+        step.equal(ok("tokenize", model, empty), "")
+        step.equal(ok("tokenize", model, data=b"\n"), "[]\n")
+        refused("the prompt has no tokens", "generate", model, "-r", "-p", "")
+        refused("is no number", "generate", model, "-p", "a", "-n", "-1",
+                status=2)
+        refused("not valid UTF-8", "perplexity", model,
+                b.put("bytes", b"ab\xff"))
+    for command, args in (("tokenize", []), ("logits", ["-t", "1", "-o", "x"]),
+                          ("perplexity", [text]), ("generate", ["-p", "a"])):
+        refused("no/such/model: cannot open", command, "no/such/model", *args)
+        refused("empty", command, empty, *args)
+        refused(b.dir, command, b.dir, *args)
+    refused("no/such/text: cannot open", "perplexity", b.model,
+            "no/such/text")
+
+
+def set_value(path, name, index, data):
+    """Overwrites bytes of a tensor of a safetensors file."""
+    header, start = step.safetensors_header(path)
+    with open(path, "r+b") as f:
+        f.seek(start + header[name]["data_offsets"][0] + index)
+        f.write(data)
+
+
+def not_finite(b):
+    """NaN and infinity in weights and in scales of blocks are named errors"""
+    nan16, inf16 = b"\xc0\x7f", b"\x80\x7f"
+    text = b.put("text", TEXT * 4)
+
+    def all_refuse(want, model):
+        refused(want, "logits", model, "-t", "5,6", "-o",
+                os.path.join(b.top, "x.safetensors"))
+        refused(want, "perplexity", model, text, "-c", "32")
+        refused(want, "generate", model, "-p", "a b", "-n", "2")
+        step.check(ok("tokenize", model, text) != "", "no ids")
+
+    for i, (name, data) in enumerate(
+            [("model.layers.1.mlp.down_proj.weight", nan16),
+             ("model.layers.0.input_layernorm.weight", inf16),
+             ("model.embed_tokens.weight", nan16)]):
+        model = make(os.path.join(b.top, f"bad{i}"))
+        set_value(os.path.join(model, "model.safetensors"), name, 6, data)
+        all_refuse(name, model)
+    prepare(b)
+    for type_, at in (("Q8_0", 0), ("Q4_0", 0), ("Q4_K", 0), ("Q6_K", 208),
+                      ("IQ4_XS", 0), ("F16", 0), ("F32", 0)):
+        path = candidate(b, type_.lower(), type_,
+                         **{"type.token_embd": type_})
+        g = step.Gguf(path)
+        for name in "blk.1.ffn_up.weight", "token_embd.weight":
+            damaged = bytearray(g.data)
+            where = g.start + g.tensors[name][2] + at
+            damaged[where:where + 4] = b"\x00\x7e\xc0\x7f" if type_ != "F32" \
+                else b"\x00\x00\xc0\x7f"
+            all_refuse(name, b.put("bad.gguf", bytes(damaged)))
+
+
+if __name__ == "__main__":
+    step.main([matrix, rules, windows, bad_requests, not_finite])
