@@ -20,6 +20,12 @@ usable(const char *isa)
     if (strcmp(isa, "avx2") == 0 && __builtin_cpu_supports("avx2") &&
         __builtin_cpu_supports("fma"))
         return &kernel_ops_avx2;
+    if (strcmp(isa, "avx512") == 0 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni"))
+        return &kernel_ops_avx512;
 #endif
     return NULL;
 }
@@ -36,6 +42,8 @@ kernel_ops(void)
 
         if (want)
             ops = usable(want);
+        if (!ops)
+            ops = usable("avx512");
         if (!ops)
             ops = usable("avx2");
         if (!ops)

@@ -48,6 +48,7 @@ const struct kernel_ops *kernel_ops(void);
 extern const struct kernel_ops kernel_ops_ref;
 #if defined(__x86_64__)
 extern const struct kernel_ops kernel_ops_avx2;
+extern const struct kernel_ops kernel_ops_avx512;
 #endif
 
 /* Portable functions that faster tables may share. */

@@ -20,5 +20,7 @@ void matmul_one_avx2(float *y, const uint8_t *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const uint8_t *act);
 void matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
     size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
+void rope_pairs_avx2(float *x, size_t heads, size_t dim, const float *cos,
+    const float *sin);
 
 #endif

@@ -216,7 +216,7 @@ rope_half_avx2(float *x, size_t heads, size_t dim, const float *cos,
     }
 }
 
-static void
+void
 rope_pairs_avx2(float *x, size_t heads, size_t dim, const float *cos,
     const float *sin)
 {
