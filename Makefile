@@ -46,7 +46,7 @@ setup-check:
 out/boot/quern-gen: | setup
 	@mkdir -p out/boot
 	$(CC) -std=c11 -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -I. -o $@ $(generator) \
-	    -lfyaml -ljansson -lsodium -lcrypto -lpthread
+	    -lfyaml -ljansson -lsodium -lcrypto -lm -lpthread
 
 build.ninja: | out/boot/quern-gen
 	out/boot/quern-gen --source . $(settings)

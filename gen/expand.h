@@ -9,7 +9,8 @@
 enum { LAYERS_MAX = 10000 };
 
 /*
- * expand_layout - what of a model shapes the graph, from its config.json
+ * expand_layout - what of a model shapes the graph, from its config.json or its
+ * GGUF file's keys. Errors name the place in the policy and the file.
  */
 int expand_layout(struct policy *o, struct layout *l, struct err *e);
 

@@ -171,6 +171,8 @@ assemble(struct expansion *x, size_t at)
     stager_in(s, NAME(x, "quant/%s/head.gguf", head));
     stager_in(s, "base/config.fp.json");
     stager_in(s, "base/tokenizer.fp.json");
+    if (x->shape->gguf) /* says what the weights were when they came */
+        stager_in(s, "base/model.fp.json");
     stager_src(s, "base", x->source);
     stager_out(s, NAME(x, "cand/%s/model.gguf", c->name));
     stager_set(s, "name", schema_text(model_fields, x->p->model, "name"));

@@ -305,16 +305,19 @@ read_policy(struct run *r, struct err *e)
 
 /* What the generator looked at for the policy's part of the graph. */
 static void
-add_sources(struct run *r)
+add_sources(struct run *r, const struct layout *shape)
 {
     struct policy *o = &r->policy;
-    const char *model = yaml_get(o->model, "source")->text;
-    char *config = path_join(policy_path(o, model), "config.json");
+    const char *model = policy_path(o, yaml_get(o->model, "source")->text);
+    char *config = shape->gguf ? mem_strdup(model) :
+        path_join(model, "config.json");
     struct names *l = &r->g.sources;
 
     names_add(l, graph_name(r, r->o->policy));
     names_add(l, graph_name(r, r->kernels));
     names_add(l, graph_name(r, config));
+    for (size_t i = 0; i < shape->n_parts; i++)
+        names_add(l, graph_name(r, shape->parts[i]));
     names_add(l, graph_name(r, policy_path(o, o->signers)));
     for (size_t i = 0; i < o->n_waivers; i++)
         names_add(l, graph_name(r, policy_path(o, o->waivers[i].signature)));
@@ -395,7 +398,7 @@ stages(struct run *r, struct err *e)
     /* a name that cannot be written is found before any old file goes */
     if (e->code == 0 && graph_check(&r->g, e) == 0 &&
         write_policy(r, &s, e) == 0 && copy_signers(r, &s, e) == 0) {
-        add_sources(r);
+        add_sources(r, &shape);
         aliases(r, &s);
         stagefiles_finish(&r->files, e);
     }

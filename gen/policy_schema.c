@@ -51,8 +51,8 @@ static const struct field owners_fields[] = {
 };
 
 const struct field model_fields[] = {
-    { "source", FIELD_PATH, NEEDED, .what = "the checkpoint's folder",
-        .example = "model" },
+    { "source", FIELD_PATH, NEEDED, .what = "the checkpoint: a folder or a "
+        "GGUF file", .example = "model" },
     { "name", FIELD_WORD, NEEDED, .what = "the model's name",
         .example = "my-model" },
     { "license", FIELD_TEXT, .what = "the model's license",

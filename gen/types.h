@@ -10,12 +10,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a mix needs to know of the model. */
+/* What a mix, and the graph, need to know of the model. */
 struct layout {
     unsigned layers;
     unsigned sharing; /* query heads per key-value head */
     bool experts;     /* the feed-forward part is ffn_*_exps */
     bool fused;       /* attn_qkv instead of attn_q, attn_k, attn_v */
+    bool gguf;        /* the source is a GGUF file */
+    const char **parts; /* of a split one: the files beside the first */
+    size_t n_parts;
 };
 
 struct quant_type {

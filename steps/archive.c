@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/record/stage.h"
@@ -30,8 +31,8 @@ static const struct stage_spec spec = {
 
 /* One file into the store and its row into the receipt. */
 static int
-keep(struct stage *s, const char *name, const json_t *entry, json_t *rows,
-    struct err *e)
+keep(struct stage *s, const char *dir, const char *name, const json_t *entry,
+    json_t *rows, struct err *e)
 {
     const char *place = "base/model.fp.json";
     const char *hex = json_get_str(entry, "sha256", place, e);
@@ -45,7 +46,7 @@ keep(struct stage *s, const char *name, const json_t *entry, json_t *rows,
         return err_set(e, ERR_WORK,
             "%s: bad file entry '%s'; remove the file and run 'ninja'", place,
             name);
-    path = path_join(stage_src(s, "base"), name);
+    path = path_join(dir, name);
     if (store_put(stage_dst(s, "store"), path, &expect, &got, &bytes, e) == 0)
         json_array_append_new(rows,
             json_pack("{s:s, s:I, s:s}", "name", name, "bytes",
@@ -61,6 +62,7 @@ run(struct stage *s, struct err *e)
     json_t *model = stage_in_json(s, "base/model.fp.json", e);
     json_t *rows = json_array();
     json_t *receipt = NULL;
+    char *dir = path_folder(stage_src(s, "base"));
     json_t *files, *entry;
     const char *name;
     uint64_t total = 0;
@@ -75,7 +77,7 @@ run(struct stage *s, struct err *e)
     stage_progress(s, "archiving", "B", total);
     /* jansson keeps insertion order; the fingerprint was written sorted */
     json_object_foreach(files, name, entry)
-        if (keep(s, name, entry, rows, e))
+        if (keep(s, dir, name, entry, rows, e))
             goto done;
     receipt = json_pack("{s:s, s:O, s:b}", "schema", "quern.archive/1", "files",
         rows, "verified", 1);
@@ -87,6 +89,7 @@ done:
     json_decref(receipt);
     json_decref(rows);
     json_decref(model);
+    free(dir);
     return e->code;
 }
 

@@ -3,13 +3,15 @@
  *
  * Writes a GGUF version 3 file that llama.cpp loads: the model's numbers, the
  * tokenizer, the model card, then every tensor, streamed from the layers' files
- * one file at a time. The layers may belong to another candidate that has them
+ * one file at a time. What a GGUF source says of model, tokenizer and origin is
+ * carried over as it is. The layers may belong to another candidate that has them
  * in common with this one.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/format/checkpoint.h"
@@ -32,25 +34,37 @@ struct work {
 };
 
 static int
+read_config(struct work *w, const struct fingerprint *f, const char *base,
+    struct err *e)
+{
+    char *config;
+
+    if (checkpoint_open(&w->ck, base, e) != 0 ||
+        fingerprint_check_small(f, &w->ck, e) != 0)
+        return e->code;
+    if (w->ck.is_gguf)
+        return config_from_gguf(&w->c, &w->ck.gguf, e);
+    config = path_join(base, "config.json");
+    config_from_hf(&w->c, w->ck.config, config, e);
+    free(config);
+    return e->code;
+}
+
+static int
 open_source(struct work *w, struct err *e)
 {
     const char *base = stage_src(w->s, "base");
     const struct stage_file *in[] = { stage_in(w->s, "base/config.fp.json"),
         stage_in(w->s, "base/tokenizer.fp.json") };
     struct fingerprint f[2] = { 0 };
-    char *config = path_join(base, "config.json");
 
     for (size_t i = 0; i < 2 && !e->code; i++)
         fingerprint_parse(&f[i], in[i]->path, in[i]->map.p, in[i]->map.len, e);
-    if (!e->code && checkpoint_open(&w->ck, base, e) == 0 &&
-        fingerprint_check_files(&f[0], base, e) == 0 &&
-        config_from_hf(&w->c, w->ck.config, config, e) == 0)
-        source_tokenizer(&w->tok, &f[1], base, e);
-    if (!e->code)
+    if (!e->code && read_config(w, &f[0], base, e) == 0 &&
+        source_tokenizer(&w->tok, &f[1], base, e) == 0)
         model_plan(&w->plan, &w->c);
     for (size_t i = 0; i < 2; i++)
         fingerprint_release(&f[i]);
-    free(config);
     return e->code;
 }
 
@@ -169,7 +183,7 @@ copy_tensors(struct work *w, struct err *e)
         if (gguf_open(&g, w->part[i]->path, e))
             return e->code;
         for (size_t k = 0; k < g.n; k++)
-            gguf_write_data(&w->w, gguf_data(&g, &g.t[k]),
+            gguf_write_data(&w->w, gguf_data(&g.t[k]),
                 (size_t)g.t[k].bytes);
         map_unchanged(&g.map, e);
         gguf_close(&g);
@@ -264,6 +278,73 @@ put_card(struct work *w, uint32_t type)
     free(label);
 }
 
+/* What the weights were when they came: of a GGUF source. */
+static int
+put_origin(struct work *w, struct err *e)
+{
+    static const char role[] = "base/model.fp.json";
+    struct str list = { 0 };
+    const char *name;
+    json_t *o, *types, *n;
+
+    if (stage_in(w->s, role) == NULL)
+        return err_set(e, ERR_USAGE, "the source is a GGUF file; add --in=%s",
+            role);
+    o = stage_in_json(w->s, role, e);
+    types = json_object_get(o, "types");
+    json_object_foreach (types, name, n)
+        str_addf(&list, "%s%s %lld", list.len > 0 ? ", " : "", name,
+            (long long)json_integer_value(n));
+    if (e->code == 0) {
+        gguf_put_str(&w->w, "quern.source.types", str_get(&list));
+        gguf_put_bool(&w->w, "quern.source.quantized",
+            json_is_true(json_object_get(o, "quantized")));
+    }
+    str_release(&list);
+    json_decref(o);
+    return e->code;
+}
+
+/* Keys of the source that are of its own bytes, not of the model. */
+static bool
+stays_behind(const char *key)
+{
+    static const char *const names[] = { "general.alignment",
+        "general.quantization_version", "general.quantized_by",
+        "general.repo_url" };
+
+    for (size_t i = 0; i < countof(names); i++)
+        if (strcmp(key, names[i]) == 0)
+            return true;
+    return str_starts(key, "split.") || str_starts(key, "quantize.") ||
+        str_starts(key, "quern.");
+}
+
+/* Everything else that the source says and the card has not said. */
+static void
+carry_keys(struct work *w)
+{
+    const struct gguf *g = &w->ck.gguf;
+
+    for (size_t i = 0; i < g->n_kv; i++)
+        if (!stays_behind(g->kv[i].key) &&
+            !gguf_has_put(&w->w, g->kv[i].key))
+            gguf_put_raw(&w->w, &g->kv[i]);
+}
+
+static int
+put_keys(struct work *w, uint32_t type, struct err *e)
+{
+    put_card(w, type);
+    if (!w->ck.is_gguf) {
+        if (gguf_put_config(&w->w, &w->c, w->ck.dir, e) == 0)
+            gguf_put_tokenizer(&w->w, w->tok, &w->c, w->ck.dir, e);
+    } else if (put_origin(w, e) == 0) {
+        carry_keys(w);
+    }
+    return e->code;
+}
+
 static int
 run(struct stage *s, struct err *e)
 {
@@ -278,10 +359,7 @@ run(struct stage *s, struct err *e)
         gguf_writer_open(&w.w, stage_out_path(s, role), e) ||
         add_tensors(&w, e))
         goto done;
-    put_card(&w, type);
-    if (gguf_put_config(&w.w, &w.c, w.ck.dir, e) == 0 &&
-        gguf_put_tokenizer(&w.w, w.tok, &w.c, w.ck.dir, e) == 0 &&
-        gguf_write_header(&w.w, e) == 0 && copy_tensors(&w, e) == 0 &&
+    if (put_keys(&w, type, e) == 0 && gguf_write_header(&w.w, e) == 0 && copy_tensors(&w, e) == 0 &&
         gguf_writer_close(&w.w, e) == 0)
         stage_out_done(s, role, &w.w.out.digest, w.w.out.bytes, e);
 done:
@@ -296,7 +374,7 @@ done:
 static const char *const params[] = { "!name", "candidate", "!type", "card.*",
     NULL };
 static const char *const ins[] = { "!quant/*", "!base/config.fp.json",
-    "!base/tokenizer.fp.json", NULL };
+    "!base/tokenizer.fp.json", "base/model.fp.json", NULL };
 static const char *const srcs[] = { "!base", NULL };
 static const char *const outs[] = { "!cand/*", NULL };
 

@@ -288,7 +288,7 @@ run_blocks(struct work *w, struct err *e)
     return 0;
 }
 
-/* Compares the folder with its fingerprints, and adds up its weight files. */
+/* Compares the baseline with its fingerprints, and adds up its weight files. */
 static int
 check_baseline(struct work *w, const char *dir, struct err *e)
 {
@@ -303,11 +303,10 @@ check_baseline(struct work *w, const char *dir, struct err *e)
         if (fingerprint_parse(&f, in->role, in->map.p, in->map.len, e))
             break;
         for (size_t k = 0; k < f.n_files; k++)
-            if (str_ends(f.files[k].name, ".safetensors") &&
-                strcmp(f.kind, "model") == 0)
+            if (strcmp(f.kind, "model") == 0 &&
+                (str_ends(f.files[k].name, ".safetensors") || ck.is_gguf))
                 w->bytes[BASELINE] += f.files[k].bytes;
-        if (strcmp(f.kind, "model") != 0 &&
-            fingerprint_check_files(&f, dir, e) == 0)
+        if (strcmp(f.kind, "model") != 0)
             fingerprint_check(&f, &ck, w->s->pool, e);
         fingerprint_release(&f);
         if (e->code)

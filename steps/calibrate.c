@@ -89,12 +89,10 @@ bad:
 static int
 check_part(const struct work *w, const struct stage_file *in, struct err *e)
 {
-    const struct checkpoint *ck = model_checkpoint(w->m);
     struct fingerprint f = { 0 };
 
-    if (fingerprint_parse(&f, in->path, in->map.p, in->map.len, e) == 0 &&
-        fingerprint_check_files(&f, ck->dir, e) == 0)
-        fingerprint_check(&f, ck, w->s->pool, e);
+    if (fingerprint_parse(&f, in->path, in->map.p, in->map.len, e) == 0)
+        fingerprint_check(&f, model_checkpoint(w->m), w->s->pool, e);
     fingerprint_release(&f);
     return e->code;
 }
@@ -122,9 +120,6 @@ open_model(struct work *w, struct err *e)
 
     if (model_open(&w->m, stage_src(w->s, "base"), &opts, e))
         return e->code;
-    if (model_checkpoint(w->m) == NULL)
-        return err_set(e, ERR_WORK, "%s: is no checkpoint folder; give a "
-            "Hugging Face folder", model_path(w->m));
     if (w->longest > model_config(w->m)->positions)
         return err_set(e, ERR_WORK, "%s: a window has %" PRIu64 " tokens, the "
             "model was made for %u; lower the calibration window",
@@ -401,9 +396,8 @@ go(struct work *w, struct err *e)
             return e->code;
     if (do_head(w, e))
         return e->code;
-    for (size_t i = 0; i < model_checkpoint(w->m)->n_st; i++)
-        if (map_unchanged(&model_checkpoint(w->m)->st[i].map, e))
-            return e->code;
+    if (checkpoint_unchanged(model_checkpoint(w->m), e))
+        return e->code;
     for (int i = 0; i < 2; i++)
         unlink(w->hidden[i]);
     unlink(w->state);

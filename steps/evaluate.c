@@ -1,10 +1,11 @@
 /*
  * quern-evaluate - score one model on one suite, or on a text
  *
- * The baseline is the checkpoint folder, checked against its fingerprints and
- * computed in float32. A candidate is the GGUF file that would ship, computed
- * from its packed weights with the serving runtime's arithmetic. Which of the
- * two it was stands in the summary, beside the digests of model and program.
+ * The baseline is the checkpoint, a folder or a GGUF file, checked against its
+ * fingerprints and computed in float32, also where a GGUF file is quantized. A
+ * candidate is the GGUF file that would ship, computed from its packed weights
+ * with the serving runtime's arithmetic. Which of the two it was stands in the
+ * summary, beside the digests of model and program.
  *
  * Role perplexity scores a text instead, and measures how far a candidate's
  * predictions are from the baseline's on the first kl-tokens tokens.
@@ -39,19 +40,18 @@ struct work {
     char digest[DIGEST_HEX];       /* of m */
 };
 
-/* Compares the folder with one fingerprint; kind "model" gives the digest. */
+/* Compares the checkpoint with one fingerprint; kind "model" gives the digest. */
 static int
 check_part(struct work *w, const struct model *m, const struct stage_file *in,
     char digest[DIGEST_HEX], struct err *e)
 {
-    const struct checkpoint *ck = model_checkpoint(m);
     struct fingerprint f = { 0 };
 
     if (fingerprint_parse(&f, in->role, in->map.p, in->map.len, e) == 0) {
         if (strcmp(f.kind, "model") == 0)
             digest_hex(&f.model, digest);
-        else if (fingerprint_check_files(&f, ck->dir, e) == 0)
-            fingerprint_check(&f, ck, w->s->pool, e);
+        else
+            fingerprint_check(&f, model_checkpoint(m), w->s->pool, e);
     }
     fingerprint_release(&f);
     return e->code;
@@ -61,18 +61,16 @@ static int
 open_baseline(struct work *w, struct model **m, char digest[DIGEST_HEX],
     struct err *e)
 {
-    const struct model_open_opts opts = { .pool = w->s->pool };
+    const struct model_open_opts opts = { .pool = w->s->pool,
+        .exact = true };
     const char *dir = stage_src(w->s, "base");
     const struct stage_file *f;
 
     if (dir == NULL)
         return err_set(e, ERR_USAGE,
-            "the baseline's folder is needed; name it with --src=base=DIR");
+            "the baseline is needed; name it with --src=base=DIR");
     if (model_open(m, dir, &opts, e))
         return e->code;
-    if (model_checkpoint(*m) == NULL)
-        return err_set(e, ERR_WORK,
-            "%s: is no checkpoint folder; give a Hugging Face folder", dir);
     for (size_t i = 0; (f = stage_in_next(w->s, "base/", &i)) != NULL;)
         if (check_part(w, *m, f, digest, e))
             return e->code;

@@ -1,6 +1,10 @@
 /*
  * quern-fingerprint - digests of every tensor and file of a checkpoint
  *
+ * The checkpoint is a folder or a GGUF file. A GGUF file that has moved is also
+ * opened as later stages open it, so that what they could not read is refused
+ * here.
+ *
  * A probe: it runs in every build. What it has hashed is remembered in
  * DIR/state/fingerprint.json beside each file's size, times and inode, and only
  * files that moved are read again. A file whose time is so young that a later
@@ -23,6 +27,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/format/fingerprint.h"
+#include "lib/model/model.h"
 #include "lib/record/stage.h"
 
 static const char state_schema[] = "quern.state.fingerprint/1";
@@ -98,9 +103,7 @@ open_sources(struct probe *p, struct err *e)
 
         s->file = &p->ck.files[i];
         s->own.fd = -1;
-        for (size_t k = 0; k < p->ck.n_st && s->file->weights; k++)
-            if (strcmp(p->ck.st[k].map.path, s->file->path) == 0)
-                s->map = &p->ck.st[k].map;
+        s->map = s->file->map;
         if (s->map == NULL) {
             if (map_open(&s->own, s->file->path, e))
                 return e->code;
@@ -264,40 +267,48 @@ static int
 put_tensors(struct stage *s, const struct probe *p, int layer, json_t *parts,
     struct err *e)
 {
-    struct fp_tensor *t = mem_calloc(p->ck.n, sizeof *t);
-    size_t n = 0;
+    struct fingerprint f = { .kind = layer < 0 ? "head" : "layer",
+        .layer = layer };
     char role[64];
 
+    f.t = mem_calloc(p->ck.n, sizeof *f.t);
     for (size_t i = 0; i < p->ck.n; i++)
         if (checkpoint_layer_of(p->ck.t[i].name) == layer)
-            t[n++] = p->tensor[i];
+            f.t[f.n++] = p->tensor[i];
     snprintf(role, sizeof role, layer < 0 ? "base/head.fp.json"
                                           : "base/layer.%03d.fp.json", layer);
-    if (n == 0)
+    if (f.n == 0)
         err_set(e, ERR_WORK, "%s: has no tensors of layer %d although it has "
             "higher ones; fetch the checkpoint again", p->ck.dir, layer);
     else
-        put_part(s, parts, role, fingerprint_json(layer < 0 ? "head" : "layer",
-            layer, t, n, NULL, 0), e);
-    free(t);
+        put_part(s, parts, role, fingerprint_json(&f), e);
+    free(f.t);
     return e->code;
 }
 
+/* Configuration or tokenizer: files of a folder, keys of a GGUF file. */
 static int
-put_files(struct stage *s, const struct probe *p, const char *kind,
-    bool (*belongs)(const char *), json_t *parts, struct err *e)
+put_small(struct stage *s, const struct probe *p, const char *kind,
+    bool (*file)(const char *), bool (*key)(const char *), json_t *parts,
+    struct err *e)
 {
-    struct fp_file *f = mem_calloc(p->ck.n_files, sizeof *f);
-    size_t n = 0;
+    const struct checkpoint *c = &p->ck;
+    struct fingerprint f = { .kind = kind, .layer = -1 };
     char role[64];
 
-    for (size_t i = 0; i < p->ck.n_files; i++)
-        if (belongs == NULL || belongs(p->ck.files[i].name))
-            f[n++] = (struct fp_file){ p->ck.files[i].name,
+    f.files = mem_calloc(c->n_files, sizeof *f.files);
+    f.keys = mem_calloc(c->gguf.n_kv, sizeof *f.keys);
+    for (size_t i = 0; i < c->n_files && !c->is_gguf; i++)
+        if (file(c->files[i].name))
+            f.files[f.n_files++] = (struct fp_file){ c->files[i].name,
                 p->source[i].map->len, p->source[i].digest };
+    for (size_t i = 0; i < c->gguf.n_kv; i++)
+        if (key(c->gguf.kv[i].key))
+            f.keys[f.n_keys++] = fingerprint_key(&c->gguf.kv[i]);
     snprintf(role, sizeof role, "base/%s.fp.json", kind);
-    put_part(s, parts, role, fingerprint_json(kind, -1, NULL, 0, f, n), e);
-    free(f);
+    put_part(s, parts, role, fingerprint_json(&f), e);
+    free(f.files);
+    free(f.keys);
     return e->code;
 }
 
@@ -321,33 +332,60 @@ parts_digest(json_t *parts)
     return d;
 }
 
+static const char *
+architecture(const struct checkpoint *c)
+{
+    const struct gguf_kv *kv = gguf_kv(&c->gguf, "general.architecture");
+    const char *name = json_string_value(json_array_get(
+        json_object_get(c->config, "architectures"), 0));
+
+    if (kv != NULL)
+        name = kv->str;
+    return name == NULL ? "" : name;
+}
+
+/* What a GGUF file's weights are made of; a folder's are not quantized. */
+static void
+add_types(json_t *o, const struct checkpoint *c)
+{
+    bool packed;
+    json_t *types;
+
+    if (!c->is_gguf)
+        return;
+    types = checkpoint_types(c, &packed);
+    json_object_set_new(o, "types", types);
+    json_object_set_new(o, "quantized", json_boolean(packed));
+}
+
 static int
 put_model(struct stage *s, const struct probe *p, int layers, json_t *parts,
     struct err *e)
 {
-    struct fp_file *f = mem_calloc(p->ck.n_files, sizeof *f);
+    struct fingerprint f = { .kind = "model", .layer = -1,
+        .n_files = p->ck.n_files };
     struct digest d = parts_digest(parts);
     char hex[DIGEST_HEX];
-    json_t *o, *archs = json_object_get(p->ck.config, "architectures");
-    const char *arch = json_string_value(json_array_get(archs, 0));
     uint64_t parameters = 0;
+    json_t *o;
 
+    f.files = mem_calloc(p->ck.n_files, sizeof *f.files);
     for (size_t i = 0; i < p->ck.n_files; i++)
-        f[i] = (struct fp_file){ p->ck.files[i].name, p->source[i].map->len,
-            p->source[i].digest };
+        f.files[i] = (struct fp_file){ p->ck.files[i].name,
+            p->source[i].map->len, p->source[i].digest };
     for (size_t i = 0; i < p->ck.n; i++)
         parameters += ck_elements(&p->ck.t[i]);
-    o = fingerprint_json("model", -1, NULL, 0, f, p->ck.n_files);
+    o = fingerprint_json(&f);
     json_object_set_new(o, "layers", json_integer(layers));
-    json_object_set_new(o, "architecture",
-        json_string(arch == NULL ? "" : arch));
+    json_object_set_new(o, "architecture", json_string(architecture(&p->ck)));
     json_object_set_new(o, "parameters",
         json_integer((json_int_t)parameters));
+    add_types(o, &p->ck);
     json_object_set(o, "parts", parts);
     json_object_set_new(o, "digest", json_string(digest_hex(&d, hex)));
     stage_put_json(s, "base/model.fp.json", o, e);
     json_decref(o);
-    free(f);
+    free(f.files);
     return e->code;
 }
 
@@ -378,9 +416,11 @@ put_all(struct stage *s, const struct probe *p, struct err *e)
         layers = layer >= layers ? layer + 1 : layers;
     }
     if (check_layers(s, p, layers, e) == 0)
-        put_files(s, p, "config", fingerprint_is_config, parts, e);
+        put_small(s, p, "config", fingerprint_is_config,
+            fingerprint_key_is_config, parts, e);
     if (!e->code)
-        put_files(s, p, "tokenizer", fingerprint_is_tokenizer, parts, e);
+        put_small(s, p, "tokenizer", fingerprint_is_tokenizer,
+            fingerprint_key_is_tokenizer, parts, e);
     for (int i = -1; i < layers && !e->code; i++)
         put_tensors(s, p, i, parts, e);
     if (!e->code)
@@ -403,6 +443,19 @@ probe_release(struct probe *p)
     checkpoint_close(&p->ck);
 }
 
+/* Before anything is written for a GGUF file: can it be computed with? */
+static int
+check_gguf(const struct stage *s, const struct probe *p, struct err *e)
+{
+    const struct model_open_opts opts = { .lazy = true };
+    struct model *m = NULL;
+
+    if (p->ck.is_gguf && p->n_tasks > 0)
+        model_open(&m, stage_src(s, "base"), &opts, e);
+    model_free(m);
+    return e->code;
+}
+
 static int
 run(struct stage *s, struct err *e)
 {
@@ -415,8 +468,8 @@ run(struct stage *s, struct err *e)
     if (checkpoint_open(&p.ck, stage_src(s, "base"), e) == 0 &&
         open_sources(&p, e) == 0) {
         plan(&p);
-        if (hash_all(&p, s->pool, e) == 0 && put_all(s, &p, e) == 0 &&
-            p.n_tasks > 0)
+        if (check_gguf(s, &p, e) == 0 && hash_all(&p, s->pool, e) == 0 &&
+            put_all(s, &p, e) == 0 && p.n_tasks > 0)
             save_state(&p, e);
     }
     probe_release(&p);

@@ -1,7 +1,7 @@
 /*
  * quern-quantize - one layer (or the head) of one candidate, packed
  *
- * Weights come from the checkpoint folder and are compared with the layer's
+ * Weights come from the checkpoint and are compared with the layer's
  * fingerprint first. Written: a GGUF file with the layer's tensors as they will
  * stand in the model, and a report with each tensor's type and error.
  */
@@ -83,16 +83,13 @@ check_source(const struct stage *s, const struct how *h,
         h->layer < 0 ? "base/head" : "base/layer", ".fp.json");
     struct fingerprint f = { 0 };
 
-    if (ck == NULL)
-        return err_set(e, ERR_WORK, "%s: is no checkpoint folder; give a "
-            "Hugging Face folder", model_path(m));
     if (part == NULL)
         return err_set(e, ERR_USAGE, "no fingerprint of the %s among the "
             "inputs; add --in=base/%s.fp.json", h->layer < 0 ? "head" : "layer",
             h->layer < 0 ? "head" : "layer.NNN");
     if (fingerprint_parse(&f, config->path, config->map.p, config->map.len,
             e) == 0)
-        fingerprint_check_files(&f, ck->dir, e);
+        fingerprint_check_small(&f, ck, e);
     fingerprint_release(&f);
     if (!e->code && fingerprint_parse(&f, part->path, part->map.p,
             part->map.len, e) == 0) {
@@ -188,11 +185,9 @@ run(struct stage *s, struct err *e)
         quantize_init(&q, m, h.layer, h.type, h.method,
             stats == NULL ? NULL : &sf, e) ||
         override_types(s, &q, e) || quantize_scale(&q, s->pool, e) ||
-        write_layer(s, &q, gguf, e))
+        write_layer(s, &q, gguf, e) ||
+        checkpoint_unchanged(model_checkpoint(m), e))
         goto done;
-    for (size_t i = 0; i < model_checkpoint(m)->n_st; i++)
-        if (map_unchanged(&model_checkpoint(m)->st[i].map, e))
-            goto done;
     write_report(s, &q, &h, report, e);
 done:
     quantize_release(&q);

@@ -88,5 +88,8 @@ bool path_is_plain(const char *name);
 char *path_join(const char *dir, const char *name);
 char *path_dir(const char *path);        /* freshly allocated; "." if none */
 const char *path_base(const char *path); /* points into path */
+/* The folder of a model: `path` itself or, of a .gguf file, where that lies;
+ * owned by the caller. */
+char *path_folder(const char *path);
 
 #endif

@@ -4,6 +4,7 @@
 #include "lib/base/file.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/mem.h"
 
@@ -60,4 +61,16 @@ path_base(const char *path)
     const char *slash = strrchr(path, '/');
 
     return slash != NULL ? slash + 1 : path;
+}
+
+char *
+path_folder(const char *path)
+{
+    size_t n = strlen(path);
+    struct stat st;
+    bool file = n > 5 && strcmp(path + n - 5, ".gguf") == 0;
+
+    if (stat(path, &st) == 0)
+        file = !S_ISDIR(st.st_mode);
+    return file ? path_dir(path) : mem_strdup(path);
 }

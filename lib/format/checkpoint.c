@@ -1,15 +1,9 @@
 #include "lib/format/checkpoint.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "kernels/half.h"
-#include "lib/base/bytes.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
@@ -37,13 +31,14 @@ in_dir(struct checkpoint *c, const char *name)
 
 /* Appends to c->files, which has room (see count in checkpoint_open). */
 static void
-add_file(struct checkpoint *c, const char *name, uint64_t bytes, bool weights)
+add_file(struct checkpoint *c, const char *name, uint64_t bytes,
+    const struct map *map)
 {
     c->files[c->n_files++] = (struct ck_file){
         .name = name,
         .path = in_dir(c, name),
         .bytes = bytes,
-        .weights = weights,
+        .map = map,
     };
 }
 
@@ -158,7 +153,7 @@ open_files(struct checkpoint *c, const char *const *names, size_t n,
         if (safetensors_open(&c->st[i], path, e))
             return e->code;
         c->n_st++;
-        add_file(c, names[i], c->st[i].map.len, true);
+        add_file(c, names[i], c->st[i].map.len, &c->st[i].map);
     }
     return 0;
 }
@@ -257,7 +252,7 @@ open_sharded(struct checkpoint *c, const char *index, bool single,
         check_index(c, map, index, e))
         goto done;
     if (stat(index, &st) == 0)
-        add_file(c, index_name, (uint64_t)st.st_size, false);
+        add_file(c, index_name, (uint64_t)st.st_size, NULL);
 
 done:
     json_decref(root);
@@ -296,12 +291,12 @@ open_weights(struct checkpoint *c, struct err *e)
 static void
 add_companions(struct checkpoint *c)
 {
-    add_file(c, "config.json", c->config_bytes.len, false);
+    add_file(c, "config.json", c->config_bytes.len, NULL);
     for (size_t i = 0; i < countof(companions); i++) {
         struct stat st;
 
         if (stat(in_dir(c, companions[i]), &st) == 0 && S_ISREG(st.st_mode))
-            add_file(c, companions[i], (uint64_t)st.st_size, false);
+            add_file(c, companions[i], (uint64_t)st.st_size, NULL);
     }
 }
 
@@ -324,22 +319,39 @@ settle_files(struct checkpoint *c)
     free(where);
 }
 
+static int
+open_folder(struct checkpoint *c, const char *dir, struct err *e)
+{
+    c->dir = arena_strdup(&c->arena, dir);
+    if (read_config(c, e) || open_weights(c, e))
+        return e->code;
+    add_companions(c);
+    settle_files(c);
+    return 0;
+}
+
 int
-checkpoint_open(struct checkpoint *c, const char *dir, struct err *e)
+checkpoint_open(struct checkpoint *c, const char *path, struct err *e)
 {
     struct stat st;
 
-    c->dir = arena_strdup(&c->arena, dir);
-    if (stat(dir, &st) != 0)
-        err_sys(e, dir, "cannot open", "give a checkpoint folder");
-    else if (!S_ISDIR(st.st_mode))
-        err_set(e, ERR_WORK, "%s: is no folder; give a checkpoint folder", dir);
-    if (e->code || read_config(c, e) || open_weights(c, e)) {
+    if (stat(path, &st) != 0)
+        err_sys(e, path, "cannot open the model", NULL);
+    else if (S_ISDIR(st.st_mode))
+        open_folder(c, path, e);
+    else
+        checkpoint_open_gguf(c, path, e);
+    if (e->code)
         checkpoint_close(c);
-        return e->code;
-    }
-    add_companions(c);
-    settle_files(c);
+    return e->code;
+}
+
+int
+checkpoint_unchanged(const struct checkpoint *c, struct err *e)
+{
+    for (size_t i = 0; i < c->n_files; i++)
+        if (c->files[i].map != NULL && map_unchanged(c->files[i].map, e))
+            return e->code;
     return 0;
 }
 
@@ -349,6 +361,7 @@ checkpoint_close(struct checkpoint *c)
     for (size_t i = 0; i < c->n_st; i++)
         safetensors_close(&c->st[i]);
     free(c->st);
+    gguf_close(&c->gguf);
     json_decref(c->config);
     blob_release(&c->config_bytes);
     arena_release(&c->arena);
@@ -363,125 +376,4 @@ checkpoint_find(const struct checkpoint *c, const char *name)
     if (c->n == 0)
         return NULL;
     return bsearch(&key, c->t, c->n, sizeof *c->t, tensor_order);
-}
-
-uint64_t
-ck_elements(const struct ck_tensor *t)
-{
-    uint64_t n = 1;
-
-    for (unsigned i = 0; i < t->rank; i++)
-        n *= t->shape[i];
-    return n;
-}
-
-uint64_t
-checkpoint_weight_bytes(const struct checkpoint *c)
-{
-    uint64_t n = 0;
-
-    for (size_t i = 0; i < c->n; i++)
-        n += c->t[i].bytes;
-    return n;
-}
-
-int
-checkpoint_layer_of(const char *name)
-{
-    static const char mark[] = "layers.";
-    const char *p = name;
-
-    while ((p = strstr(p, mark)) != NULL) {
-        const bool whole = p == name || p[-1] == '.';
-        int layer = 0;
-
-        p += sizeof mark - 1;
-        if (!whole || *p < '0' || *p > '9')
-            continue;
-        while (*p >= '0' && *p <= '9' && layer < 1000000)
-            layer = 10 * layer + (*p++ - '0');
-        if (*p == '.')
-            return layer;
-    }
-    return -1;
-}
-
-static void
-f32_row(float *dst, const void *src, size_t n)
-{
-    const uint8_t *b = src;
-
-    for (size_t i = 0; i < n; i++)
-        dst[i] = load_f32le(b + 4 * i);
-}
-
-/* Index of the first value that is NaN or infinite; n if there is none. */
-static size_t
-first_wild(const float *v, size_t n)
-{
-    uint32_t wild = 0;
-
-    for (size_t i = 0; i < n; i++)
-        wild |= (uint32_t)((f32_bits(v[i]) & 0x7f800000u) == 0x7f800000u);
-    if (wild == 0)
-        return n;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(v[i]))
-            return i;
-    return n;
-}
-
-int
-checkpoint_to_f32(const struct ck_tensor *t, float *dst, uint64_t first_row,
-    uint64_t rows, struct err *e)
-{
-    enum { PART = 4096 }; /* floats: checked while they are in the cache */
-    static const struct {
-        const char *dtype;
-        size_t bytes;
-        void (*row)(float *dst, const void *src, size_t n);
-    } kinds[] = {
-        { "BF16", 2, bf16_to_f32_row },
-        { "F16", 2, f16_to_f32_row },
-        { "F32", 4, f32_row },
-    };
-    const uint64_t cols = t->rank == 0 || t->shape[0] == 0 ? 1 :
-        ck_elements(t) / t->shape[0];
-    const size_t n = (size_t)(rows * cols);
-    size_t k = 0;
-
-    while (k < countof(kinds) && strcmp(t->dtype, kinds[k].dtype) != 0)
-        k++;
-    if (k == countof(kinds))
-        return err_set(e, ERR_WORK, "%s: tensor '%.200s': has dtype %s; "
-            "give weights in F32, F16 or BF16", t->path, t->name, t->dtype);
-
-    const uint8_t *src = t->data + first_row * cols * kinds[k].bytes;
-
-    for (size_t i = 0; i < n; i += PART) {
-        const size_t m = n - i < PART ? n - i : PART;
-
-        kinds[k].row(dst + i, src + i * kinds[k].bytes, m);
-
-        const size_t bad = i + first_wild(dst + i, m);
-
-        if (bad < i + m)
-            return err_set(e, ERR_WORK, "%s: tensor '%.200s': is %s at row %"
-                PRIu64 ", column %" PRIu64 "; fetch the file again, "
-                "or train the model again", t->path, t->name,
-                isnan(dst[bad]) ? "NaN" : "infinite", first_row + bad / cols,
-                bad % cols);
-    }
-    return 0;
-}
-
-void
-checkpoint_done(const struct ck_tensor *t)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t begin = ((uintptr_t)t->data + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
-
-    if (end > begin)
-        (void)!madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

@@ -24,6 +24,27 @@ fingerprint_is_config(const char *name)
     return strcmp(name, "config.json") == 0;
 }
 
+bool
+fingerprint_key_is_tokenizer(const char *key)
+{
+    return str_starts(key, "tokenizer.");
+}
+
+bool
+fingerprint_key_is_config(const char *key)
+{
+    return !str_starts(key, "tokenizer.") && !str_starts(key, "split.");
+}
+
+struct fp_file
+fingerprint_key(const struct gguf_kv *kv)
+{
+    size_t bytes;
+    const uint8_t *value = gguf_value(kv, &bytes);
+
+    return (struct fp_file){ kv->key, bytes, digest_of(value, bytes) };
+}
+
 static int
 tensor_order(const void *pa, const void *pb)
 {
@@ -64,6 +85,8 @@ read_tensor(struct fingerprint *f, struct fp_tensor *t, const char *name,
     if (e->code || read_digest(&t->digest, o, "sha256", f->path, e))
         return e->code;
     t->dtype = st_dtype_name(dtype);
+    if (t->dtype == NULL)
+        t->dtype = gguf_type_known(dtype);
     if (t->dtype == NULL || json_array_size(shape) > ST_MAX_RANK)
         return err_set(e, ERR_WORK, "%s: tensor '%s': dtype or shape is of no "
             "checkpoint; delete the file and run the fingerprint stage",
@@ -87,33 +110,36 @@ read_tensors(struct fingerprint *f, json_t *tensors, struct err *e)
             return e->code;
         f->n++;
     }
-    qsort(f->t, f->n, sizeof *f->t, tensor_order);
+    if (f->n > 0)
+        qsort(f->t, f->n, sizeof *f->t, tensor_order);
     return 0;
 }
 
+/* Names with digests: files, or keys. `plain`: names must be plain. */
 static int
-read_files(struct fingerprint *f, json_t *files, struct err *e)
+read_files(struct fingerprint *f, json_t *files, struct fp_file **out,
+    size_t *n, bool plain, struct err *e)
 {
     const char *name;
     json_t *o;
 
-    f->files = arena_alloc(&f->arena,
-        (json_object_size(files) + 1) * sizeof *f->files);
+    *out = arena_alloc(&f->arena, (json_object_size(files) + 1) * sizeof **out);
     json_object_foreach (files, name, o) {
-        struct fp_file *file = &f->files[f->n_files];
+        struct fp_file *file = &(*out)[*n];
 
         file->name = arena_strdup(&f->arena, name);
         file->bytes =
             (uint64_t)json_get_int(o, "bytes", 0, INT64_MAX, f->path, e);
         if (e->code || read_digest(&file->digest, o, "sha256", f->path, e))
             return e->code;
-        if (!path_is_plain(name))
+        if (plain && !path_is_plain(name))
             return err_set(e, ERR_WORK, "%s: '%s' is no plain file name; "
                 "delete the file and run the fingerprint stage", f->path,
                 name);
-        f->n_files++;
+        ++*n;
     }
-    qsort(f->files, f->n_files, sizeof *f->files, file_order);
+    if (*n > 0)
+        qsort(*out, *n, sizeof **out, file_order);
     return 0;
 }
 
@@ -145,7 +171,11 @@ fingerprint_parse(struct fingerprint *f, const char *path, const void *bytes,
     if (!e->code)
         read_tensors(f, json_object_get(o, "tensors"), e);
     if (!e->code)
-        read_files(f, json_object_get(o, "files"), e);
+        read_files(f, json_object_get(o, "files"), &f->files, &f->n_files,
+            true, e);
+    if (!e->code)
+        read_files(f, json_object_get(o, "keys"), &f->keys, &f->n_keys, false,
+            e);
 done:
     json_decref(o);
     if (e->code)
@@ -180,14 +210,18 @@ fingerprint_tensor(const struct fingerprint *f, const char *name)
                      : bsearch(&key, f->t, f->n, sizeof key, tensor_order);
 }
 
-const struct fp_file *
-fingerprint_file(const struct fingerprint *f, const char *name)
+static const struct fp_file *
+find_file(const struct fp_file *files, size_t n, const char *name)
 {
     struct fp_file key = { .name = name };
 
-    return f->n_files == 0
-        ? NULL
-        : bsearch(&key, f->files, f->n_files, sizeof key, file_order);
+    return n == 0 ? NULL : bsearch(&key, files, n, sizeof key, file_order);
+}
+
+const struct fp_file *
+fingerprint_file(const struct fingerprint *f, const char *name)
+{
+    return find_file(f->files, f->n_files, name);
 }
 
 static json_t *
@@ -202,31 +236,39 @@ tensor_json(const struct fp_tensor *t)
         "bytes", (json_int_t)t->bytes, "sha256", digest_hex(&t->digest, hex));
 }
 
-json_t *
-fingerprint_json(const char *kind, int layer, const struct fp_tensor *t,
-    size_t n, const struct fp_file *files, size_t n_files)
+/* Adds {"name": {"bytes", "sha256"}} if there are any. */
+static void
+add_files(json_t *o, const char *key, const struct fp_file *files, size_t n)
 {
-    json_t *o = json_pack("{s:s, s:s}", "schema", schema, "kind", kind);
     char hex[DIGEST_HEX];
+    json_t *all;
 
-    if (layer >= 0)
-        json_object_set_new(o, "layer", json_integer(layer));
-    if (n > 0) {
+    if (n == 0)
+        return;
+    all = json_object();
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(all, files[i].name, json_pack("{s:I, s:s}",
+            "bytes", (json_int_t)files[i].bytes, "sha256",
+            digest_hex(&files[i].digest, hex)));
+    json_object_set_new(o, key, all);
+}
+
+json_t *
+fingerprint_json(const struct fingerprint *f)
+{
+    json_t *o = json_pack("{s:s, s:s}", "schema", schema, "kind", f->kind);
+
+    if (f->layer >= 0)
+        json_object_set_new(o, "layer", json_integer(f->layer));
+    if (f->n > 0) {
         json_t *tensors = json_object();
 
-        for (size_t i = 0; i < n; i++)
-            json_object_set_new(tensors, t[i].name, tensor_json(&t[i]));
+        for (size_t i = 0; i < f->n; i++)
+            json_object_set_new(tensors, f->t[i].name, tensor_json(&f->t[i]));
         json_object_set_new(o, "tensors", tensors);
     }
-    if (n_files > 0) {
-        json_t *all = json_object();
-
-        for (size_t i = 0; i < n_files; i++)
-            json_object_set_new(all, files[i].name,
-                json_pack("{s:I, s:s}", "bytes", (json_int_t)files[i].bytes,
-                    "sha256", digest_hex(&files[i].digest, hex)));
-        json_object_set_new(o, "files", all);
-    }
+    add_files(o, "files", f->files, f->n_files);
+    add_files(o, "keys", f->keys, f->n_keys);
     return o;
 }
 
@@ -302,25 +344,23 @@ fingerprint_check(const struct fingerprint *f, const struct checkpoint *c,
                 f->path);
     }
     free(k.wrong);
+    if (!e->code)
+        fingerprint_check_small(f, c, e);
     if (!e->code &&
         (strcmp(f->kind, "layer") == 0 || strcmp(f->kind, "head") == 0))
         check_no_more(f, c, e);
     return e->code;
 }
 
-int
-fingerprint_check_file(const struct fingerprint *f, const char *dir,
-    const char *name, struct err *e)
+static int
+check_file(const struct fingerprint *f, const char *dir,
+    const struct fp_file *want, struct err *e)
 {
-    const struct fp_file *want = fingerprint_file(f, name);
-    char *path = path_join(dir, name);
+    char *path = path_join(dir, want->name);
     struct digest d;
     uint64_t bytes;
 
-    if (want == NULL)
-        err_set(e, ERR_WORK, "%s: does not name '%s'; run ninja again",
-            f->path, name);
-    else if (digest_file(&d, &bytes, path, e) == 0 &&
+    if (digest_file(&d, &bytes, path, e) == 0 &&
         !digest_equal(&d, &want->digest))
         err_set(e, ERR_WORK, "%s: has changed since the checkpoint was "
             "fingerprinted (%s); run ninja again", path, f->path);
@@ -333,6 +373,47 @@ fingerprint_check_files(const struct fingerprint *f, const char *dir,
     struct err *e)
 {
     for (size_t i = 0; i < f->n_files && !e->code; i++)
-        fingerprint_check_file(f, dir, f->files[i].name, e);
+        check_file(f, dir, &f->files[i], e);
     return e->code;
+}
+
+int
+fingerprint_check_keys(const struct fingerprint *f, const struct gguf *g,
+    struct err *e)
+{
+    bool tokenizer = strcmp(f->kind, "tokenizer") == 0;
+    size_t found = 0;
+
+    for (size_t i = 0; i < g->n_kv; i++) {
+        const char *key = g->kv[i].key;
+        const struct fp_file *want;
+        struct fp_file have;
+
+        if (!(tokenizer ? fingerprint_key_is_tokenizer(key) :
+                fingerprint_key_is_config(key)))
+            continue;
+        have = fingerprint_key(&g->kv[i]);
+        want = find_file(f->keys, f->n_keys, key);
+        if (want == NULL || !digest_equal(&want->digest, &have.digest))
+            return err_set(e, ERR_WORK, "%s: key '%.200s' has changed since "
+                "the file was fingerprinted (%s); run ninja again",
+                g->map.path, key, f->path);
+        found++;
+    }
+    if (found < f->n_keys)
+        err_set(e, ERR_WORK, "%s: has lost a key since it was fingerprinted "
+            "(%s); run ninja again", g->map.path, f->path);
+    return e->code;
+}
+
+int
+fingerprint_check_small(const struct fingerprint *f,
+    const struct checkpoint *c, struct err *e)
+{
+    if (f->n_keys > 0 && !c->is_gguf)
+        return err_set(e, ERR_WORK, "%s: was a GGUF file when it was "
+            "fingerprinted (%s); run ninja again", c->dir, f->path);
+    if (f->n_keys > 0)
+        return fingerprint_check_keys(f, &c->gguf, e);
+    return fingerprint_check_files(f, c->dir, e);
 }

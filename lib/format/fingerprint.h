@@ -5,8 +5,13 @@
  * The fingerprint stage writes one file for each layer, one for the tensors
  * outside the layers (head), one for the configuration, one for the tokenizer
  * and one over all of them. Later stages read weights from the checkpoint
- * folder itself, which is no input of theirs in the graph; they check every
- * tensor they read against its fingerprint, which is.
+ * itself, which is no input of theirs in the graph; they check every tensor they
+ * read against its fingerprint, which is.
+ *
+ * Configuration and tokenizer of a folder are files; those of a GGUF file are
+ * keys, each with a digest of its value (gguf_value): `tokenizer.*` is the
+ * tokenizer, all others are the configuration, but for split.*, which a file
+ * has by lying in parts.
  */
 #ifndef QUERN_FORMAT_FINGERPRINT_H
 #define QUERN_FORMAT_FINGERPRINT_H
@@ -32,6 +37,7 @@ struct fp_tensor {
     struct digest digest; /* of the tensor's bytes as stored */
 };
 
+/* A file, or a key of a GGUF file. */
 struct fp_file {
     const char *name; /* relative to the checkpoint folder */
     uint64_t bytes;
@@ -46,6 +52,8 @@ struct fingerprint {
     size_t n;
     struct fp_file *files; /* sorted by name */
     size_t n_files;
+    struct fp_file *keys;  /* sorted by name */
+    size_t n_keys;
     struct digest model; /* kind "model": the digest over all parts */
     struct arena arena;
 };
@@ -67,29 +75,37 @@ const struct fp_file *fingerprint_file(const struct fingerprint *f,
 /* Which of the small files are part of a fingerprint of this kind. */
 bool fingerprint_is_tokenizer(const char *file_name);
 bool fingerprint_is_config(const char *file_name);
+/* Which keys of a GGUF file are. */
+bool fingerprint_key_is_tokenizer(const char *key);
+bool fingerprint_key_is_config(const char *key);
+/* Bytes and digest of a key's value. */
+struct fp_file fingerprint_key(const struct gguf_kv *kv);
 
 /*
  * fingerprint_json - the file's content; the caller decrefs
- * `layer` -1: none. Tensors or files may be empty (then the key is left out).
+ * What `f` has of kind, layer (-1: none), tensors, files and keys; what it has
+ * none of is left out.
  */
-json_t *fingerprint_json(const char *kind, int layer,
-    const struct fp_tensor *t, size_t n, const struct fp_file *files,
-    size_t n_files);
+json_t *fingerprint_json(const struct fingerprint *f);
 
 /*
- * fingerprint_check - every tensor of `f`, read whole from the checkpoint and
- * compared: dtype, shape and SHA-256 of its bytes. With kind "layer" or "head"
- * also the other way round: the checkpoint has no tensor more there. Tensors
- * are shared out over the pool. The message names file and tensor.
+ * fingerprint_check - everything that `f` names, read whole from the checkpoint
+ * and compared: of tensors dtype, shape and SHA-256 of the bytes, of files and
+ * keys the SHA-256. With kind "layer" or "head" also the other way round: the
+ * checkpoint has no tensor more there; with keys, no key more. Tensors are
+ * shared out over the pool. The message names file and tensor.
  */
 int fingerprint_check(const struct fingerprint *f,
     const struct checkpoint *c, struct pool *pool, struct err *e);
 
-/* One file of the folder, read whole and compared. */
-int fingerprint_check_file(const struct fingerprint *f, const char *dir,
-    const char *name, struct err *e);
+/* Only files and keys: for those who read no tensors. */
+int fingerprint_check_small(const struct fingerprint *f,
+    const struct checkpoint *c, struct err *e);
 /* Every file of the folder that `f` names. */
 int fingerprint_check_files(const struct fingerprint *f, const char *dir,
+    struct err *e);
+/* Every key of the GGUF file that `f` names, and no other of that kind. */
+int fingerprint_check_keys(const struct fingerprint *f, const struct gguf *g,
     struct err *e);
 
 #endif

@@ -277,6 +277,19 @@ tensor_order(const void *pa, const void *pb)
     return strcmp((*a)->name, (*b)->name);
 }
 
+int
+gguf_sort_tensors(struct gguf *g, struct err *e)
+{
+    if (g->n > 0)
+        qsort(g->t_sorted, g->n, sizeof *g->t_sorted, tensor_order);
+    for (size_t i = 1; i < g->n; i++)
+        if (tensor_order(&g->t_sorted[i - 1], &g->t_sorted[i]) == 0)
+            return err_set(e, ERR_WORK,
+                "%s: tensor '%.200s' is there twice; %s", g->map.path,
+                g->t_sorted[i]->name, cure);
+    return 0;
+}
+
 static int
 parse_keys(struct cursor *c, uint64_t n)
 {
@@ -313,21 +326,13 @@ parse_tensors(struct cursor *c, uint64_t n)
         g->t_sorted[i] = &g->t[i];
     }
     g->n = n;
-    if (n > 0)
-        qsort(g->t_sorted, n, sizeof *g->t_sorted, tensor_order);
-    for (uint64_t i = 1; i < n; i++)
-        if (tensor_order(&g->t_sorted[i - 1], &g->t_sorted[i]) == 0)
-            return err_set(c->e, ERR_WORK,
-                "%s: tensor '%.200s' is there twice; %s", g->map.path,
-                g->t_sorted[i]->name, cure);
-    return 0;
+    return gguf_sort_tensors(g, c->e);
 }
 
 static int
 read_settings(struct cursor *c)
 {
     struct gguf *g = c->g;
-    const struct gguf_kv *split = gguf_kv(g, "split.count");
 
     g->alignment = gguf_u32_or(g, "general.alignment", GGUF_ALIGNMENT, c->e);
     if (c->e->code)
@@ -336,11 +341,6 @@ read_settings(struct cursor *c)
         return err_set(c->e, ERR_WORK,
             "%s: general.alignment is %" PRIu32 ", it must be a power of two; "
             "%s", g->map.path, g->alignment, cure);
-    if (split != NULL && split->kind == GGUF_U16 && load_u16le(split->raw) > 1)
-        return err_set(c->e, ERR_WORK,
-            "%s: is one of %u parts of a split model; "
-            "join them with 'llama-gguf-split --merge' first", g->map.path,
-            (unsigned)load_u16le(split->raw));
     return 0;
 }
 
@@ -383,6 +383,7 @@ place_tensors(struct cursor *c)
         if (!align_up(t->offset + t->bytes, g->alignment, &expect))
             expect = UINT64_MAX;
         t->offset += g->data_start;
+        t->map = &g->map;
     }
     return 0;
 }
@@ -431,7 +432,7 @@ parse(struct gguf *g, struct err *e)
 }
 
 int
-gguf_open(struct gguf *g, const char *path, struct err *e)
+gguf_open_part(struct gguf *g, const char *path, struct err *e)
 {
     if (map_open(&g->map, path, e))
         return e->code;
@@ -443,6 +444,9 @@ gguf_open(struct gguf *g, const char *path, struct err *e)
 void
 gguf_close(struct gguf *g)
 {
+    for (size_t i = 0; i < g->n_more; i++)
+        gguf_close(&g->more[i]);
+    free(g->more);
     map_close(&g->map);
     arena_release(&g->arena);
     *g = (struct gguf){ 0 };
@@ -474,9 +478,9 @@ gguf_kv(const struct gguf *g, const char *key)
 }
 
 const void *
-gguf_data(const struct gguf *g, const struct gguf_tensor *t)
+gguf_data(const struct gguf_tensor *t)
 {
-    return g->map.p + t->offset;
+    return t->map->p + t->offset;
 }
 
 uint64_t

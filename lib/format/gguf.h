@@ -11,6 +11,11 @@
  * The reader refuses what ggml refuses (src/gguf.cpp) and looks at a limit
  * before it allocates. Bytes after the last tensor are ignored, and its padding
  * may be missing, as in llama.cpp's mapped loading.
+ *
+ * A model may lie in several files, NAME-00001-of-00003.gguf and so on: each is
+ * a GGUF file with split.no (u16, from 0), split.count (u16) and, of all
+ * together, split.tensors.count (i32). What describes the model stands in the
+ * first one.
  */
 #ifndef QUERN_FORMAT_GGUF_H
 #define QUERN_FORMAT_GGUF_H
@@ -32,6 +37,7 @@ enum {
     GGUF_MAX_TENSORS = 1 << 20,   /* ours */
     GGUF_MAX_LENGTH = 1 << 30,    /* of a string or an array; ggml's */
     GGUF_ALIGNMENT = 32,          /* when general.alignment is absent */
+    GGUF_MAX_PARTS = 1000,        /* of a split model; ours */
 };
 
 /* Types of values, with the numbers of the file. */
@@ -70,24 +76,29 @@ struct gguf_tensor {
     uint32_t ggml_type;   /* as in the file; gguf_type_name() names it */
     uint64_t offset;      /* bytes from the start of the file */
     uint64_t bytes;
+    const struct map *map; /* the file that it lies in; borrowed */
 };
 
 struct gguf {
     struct gguf_kv *kv; /* in file order */
     size_t n_kv;
-    struct gguf_tensor *t; /* in file order */
+    struct gguf_tensor *t; /* in file order, those of all parts */
     size_t n;
     uint32_t version, alignment;
     uint64_t data_start; /* of the data section, from the start of the file */
     const struct gguf_kv **kv_sorted;    /* by key */
     const struct gguf_tensor **t_sorted; /* by name */
-    struct map map;
+    struct map map;     /* the file, or the first part */
+    struct gguf *more;  /* the other parts of a split model; owned */
+    size_t n_more;
     struct arena arena; /* owns all tables and copies above */
 };
 
 /* Names for messages: "u32", "Q4_K"; "?" for a number that is none. */
 const char *gguf_kind_name(enum gguf_kind kind);
 const char *gguf_type_name(uint32_t ggml_type);
+/* The static name of a type ggml knows; NULL: none of that name. */
+const char *gguf_type_known(const char *name);
 /* Weights and bytes of one block of any type ggml knows; false: none such. */
 bool gguf_type_block(uint32_t ggml_type, unsigned *block, unsigned *bytes);
 
@@ -95,13 +106,21 @@ bool gguf_type_block(uint32_t ggml_type, unsigned *block, unsigned *bytes);
  * gguf_open - map a file and check everything up to the data
  * `g` is zeroed by the caller. On error nothing is held. Messages give the byte
  * and the name: `m.gguf: byte 4096 (tensor 'blk.3.ffn_up.weight'): ...; cure`.
+ * Of a split model the first part is given; the others are opened too, and `t`
+ * lists the tensors of all. Errors there: a part that is missing, of another
+ * model or misnamed, a tensor in two parts, fewer than split.tensors.count.
  */
 int gguf_open(struct gguf *g, const char *path, struct err *e);
+/* One file by itself, whether or not it is a part. */
+int gguf_open_part(struct gguf *g, const char *path, struct err *e);
 void gguf_close(struct gguf *g); /* twice is fine */
 
 const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name);
-const void *gguf_data(const struct gguf *g, const struct gguf_tensor *t);
+const void *gguf_data(const struct gguf_tensor *t);
 uint64_t gguf_elements(const struct gguf_tensor *t);
+
+/* Sorts t_sorted [n] again after t grew; a name that is there twice is an error. */
+int gguf_sort_tensors(struct gguf *g, struct err *e);
 
 /* The key whatever its type; NULL if it is not there. */
 const struct gguf_kv *gguf_kv(const struct gguf *g, const char *key);
@@ -146,6 +165,12 @@ struct gguf_strings {
 
 struct gguf_strings gguf_strings(const struct gguf_kv *kv);
 bool gguf_next(struct gguf_strings *it);
+
+/*
+ * The value as it lies in the file, from its type number on: what a digest is
+ * taken of, and what gguf_put_raw writes.
+ */
+const uint8_t *gguf_value(const struct gguf_kv *kv, size_t *bytes);
 
 /*
  * Any scalar or the first elements of an array as text for a person, at most
@@ -198,6 +223,10 @@ void gguf_put_f32_array(struct gguf_writer *w, const char *key,
     const float *value, size_t n);
 void gguf_put_bool_array(struct gguf_writer *w, const char *key,
     const bool *value, size_t n);
+/* The value of another file's key, byte for byte. */
+void gguf_put_raw(struct gguf_writer *w, const struct gguf_kv *kv);
+/* Whether a key has been put. */
+bool gguf_has_put(const struct gguf_writer *w, const char *key);
 /* `dim` has n_dims items, fastest first. Returns the tensor's bytes. */
 uint64_t gguf_add_tensor(struct gguf_writer *w, const char *name,
     enum qtype type, unsigned n_dims, const uint64_t *dim);

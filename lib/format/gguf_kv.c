@@ -267,3 +267,14 @@ gguf_kv_text(const struct gguf_kv *kv, size_t max, struct str *out)
         str_addf(out, ", ... %" PRIu64 " in all", kv->count);
     str_addc(out, ']');
 }
+
+const uint8_t *
+gguf_value(const struct gguf_kv *kv, size_t *bytes)
+{
+    /* what stands before the bytes: a type; a length; or type and count */
+    size_t head = kv->kind == GGUF_STR ? 4 + 8 :
+        kv->kind == GGUF_ARRAY ? 4 + 4 + 8 : 4;
+
+    *bytes = head + (size_t)kv->raw_bytes;
+    return kv->raw - head;
+}

@@ -1,4 +1,5 @@
 #include <stddef.h>
+#include <string.h>
 
 #include "lib/format/gguf.h"
 
@@ -54,6 +55,15 @@ const char *
 gguf_type_name(uint32_t ggml_type)
 {
     return known(ggml_type) ? types[ggml_type].name : "?";
+}
+
+const char *
+gguf_type_known(const char *name)
+{
+    for (size_t i = 0; i < countof(types); i++)
+        if (types[i].name != NULL && strcmp(types[i].name, name) == 0)
+            return types[i].name;
+    return NULL;
 }
 
 bool

@@ -36,8 +36,8 @@ gguf_writer_open(struct gguf_writer *w, const char *path, struct err *e)
     return outfile_create(&w->out, path, e);
 }
 
-static bool
-key_used(const struct gguf_writer *w, const char *key)
+bool
+gguf_has_put(const struct gguf_writer *w, const char *key)
 {
     const char *p = str_get(&w->names), *end = p + w->names.len;
 
@@ -51,13 +51,23 @@ key_used(const struct gguf_writer *w, const char *key)
 static void
 begin_key(struct gguf_writer *w, const char *key, enum gguf_kind kind)
 {
-    if (key[0] == 0 || key_used(w, key))
+    if (key[0] == 0 || gguf_has_put(w, key))
         err_set(&w->err, ERR_WORK, "%s: key '%s' is put twice or empty; "
             "put each key once", w->out.path, key);
     str_addn(&w->names, key, strlen(key) + 1);
     add_string(&w->keys, key, strlen(key));
     add_u32(&w->keys, kind);
     w->n_kv++;
+}
+
+void
+gguf_put_raw(struct gguf_writer *w, const struct gguf_kv *kv)
+{
+    size_t bytes;
+    const uint8_t *value = gguf_value(kv, &bytes);
+
+    begin_key(w, kv->key, kv->kind);
+    str_addn(&w->keys, value + 4, bytes - 4); /* the type is there already */
 }
 
 static void

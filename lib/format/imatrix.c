@@ -82,9 +82,9 @@ read_pair(struct imatrix *im, const struct gguf *g,
             im->path, name, sum->dim[1], gguf_elements(counts));
     entry->cols = sum->dim[0];
     entry->mats = sum->dim[1];
-    entry->sum2 = copy_values(im, gguf_data(g, sum), gguf_elements(sum), name,
+    entry->sum2 = copy_values(im, gguf_data(sum), gguf_elements(sum), name,
         e);
-    entry->counts = copy_values(im, gguf_data(g, counts), entry->mats, name, e);
+    entry->counts = copy_values(im, gguf_data(counts), entry->mats, name, e);
     im->n++;
     for (uint64_t i = 0; e->code == 0 && i < entry->mats; i++)
         if (entry->counts[i] > 0.0f && entry->counts[i] < 1.0f)

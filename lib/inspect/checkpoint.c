@@ -19,7 +19,7 @@ add_files(json_t *v, const struct checkpoint *c)
 
         value_set(f, "name", value_string(c->files[i].name));
         value_set(f, "bytes", value_count(c->files[i].bytes));
-        value_set(f, "weights", json_boolean(c->files[i].weights));
+        value_set(f, "weights", json_boolean(c->files[i].map != NULL));
         json_array_append_new(files, f);
         bytes += c->files[i].bytes;
     }

@@ -151,7 +151,7 @@ inspect_gguf(json_t *v, const char *path, const struct inspect_opts *o,
     struct err why = { 0 };
     const struct gguf_kv *type;
 
-    if (gguf_open(&g, path, e) != 0)
+    if (gguf_open_part(&g, path, e) != 0)
         return e->code;
     type = gguf_kv(&g, "general.type");
     if (type != NULL && type->str != NULL &&

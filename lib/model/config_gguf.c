@@ -101,7 +101,7 @@ read_divisors(float *out, const struct rope_config *r, const struct gguf *g,
     if (t->type != QT_F32 || t->n_dims != 1 || t->dim[0] != half)
         return err_set(e, ERR_WORK, "%s: tensor '%s' is not F32 [%u]; make the "
             "file again", g->map.path, name, half);
-    memcpy(out, gguf_data(g, t), half * sizeof *out);
+    memcpy(out, gguf_data(t), half * sizeof *out);
     for (uint32_t i = 0; i < half; i++)
         if (!(out[i] >= 1e-3f && out[i] <= 1e6f))
             return err_set(e, ERR_WORK, "%s: tensor '%s': value %u is %g, not "

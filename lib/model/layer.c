@@ -30,13 +30,13 @@ layer_load(struct layer **out, const struct model *m, uint32_t index,
         err_set(e, ERR_WORK, "%s: has no layer %u; the last one is %u",
             m->path, index, m->c.layers - 1);
     else
-        model_load_block(m, &l->block, index, true, true, pool, e);
+        model_load_block(m, &l->block, index, true, pool, e);
     if (e->code != 0) {
         layer_free(l);
         return e->code;
     }
     /* the stored pages have been read once and will not be again */
-    for (size_t i = 0; !m->is_gguf && i < m->ck.n; i++)
+    for (size_t i = 0; i < m->ck.n; i++)
         if (checkpoint_layer_of(m->ck.t[i].name) == (int)index)
             checkpoint_done(&m->ck.t[i]);
     *out = l;

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "kernels/gemm.h"
 #include "kernels/vec.h"
@@ -18,7 +17,7 @@ enum {
     MAX_GENERATION_CONFIG = 1 << 20, /* bytes */
 };
 /* Models whose float32 weights are below this are converted at open. */
-static const uint64_t CONVERT_BYTES = 512u << 20;
+static const uint64_t CONVERT_BYTES = 1u << 30;
 
 /* "[2048, 256]" */
 static void
@@ -129,8 +128,7 @@ open_hf(struct model *m, struct err *e)
 {
     char *place = path_join(m->path, "config.json");
 
-    if (checkpoint_open(&m->ck, m->path, e) == 0)
-        config_from_hf(&m->c, m->ck.config, place, e);
+    config_from_hf(&m->c, m->ck.config, place, e);
     free(place);
     if (e->code != 0 || read_generation_config(m, e) != 0)
         return e->code;
@@ -150,7 +148,7 @@ is_rope_tensor(const char *name)
 
 static int
 check_gguf_tensor(struct stored *s, const struct tensor_plan *p,
-    const struct gguf *g, const struct gguf_tensor *t, struct err *e)
+    const struct gguf_tensor *t, struct err *e)
 {
     uint64_t shape[3] = { t->dim[2], t->dim[1], t->dim[0] };
     uint64_t rows = p->rank == 1 ? 1 : p->rows;
@@ -160,18 +158,18 @@ check_gguf_tensor(struct stored *s, const struct tensor_plan *p,
 
     if (p->experts > 0 && (t->n_dims != 3 || t->dim[2] != stack))
         return err_set(e, ERR_WORK, "%s: tensor '%s' is not a stack of %llu "
-            "experts; make the file again", g->map.path, t->name,
+            "experts; make the file again", t->map->path, t->name,
             (unsigned long long)stack);
     if ((p->experts == 0 && t->n_dims > 2) || t->dim[0] != cols ||
         t->dim[1] != rows)
-        return wrong_shape(g->map.path, t->name, p,
+        return wrong_shape(t->map->path, t->name, p,
             p->rank == 1 ? &shape[2] : &shape[1], p->rank, e);
     if (t->type == QT_COUNT || (p->rank == 1 && t->type != QT_F32 &&
         t->type != QT_F16 && t->type != QT_BF16))
         return err_set(e, ERR_WORK, "%s: tensor '%s' has type %s, which quern "
-            "does not compute with; take another type", g->map.path, t->name,
+            "does not compute with; take another type", t->map->path, t->name,
             gguf_type_name(t->ggml_type));
-    fill_stored(&one, p, gguf_data(g, t), t->type, g->map.path, t->name);
+    fill_stored(&one, p, gguf_data(t), t->type, t->map->path, t->name);
     *s = stored_slice(&one, p->expert * rows, rows);
     return 0;
 }
@@ -179,7 +177,7 @@ check_gguf_tensor(struct stored *s, const struct tensor_plan *p,
 static int
 bind_gguf(struct model *m, struct err *e)
 {
-    const struct gguf *g = &m->gguf;
+    const struct gguf *g = &m->ck.gguf;
     size_t known = 0;
 
     for (size_t i = 0; i < m->plan.n; i++) {
@@ -189,7 +187,7 @@ bind_gguf(struct model *m, struct err *e)
         if (t == NULL)
             return err_set(e, ERR_WORK, "%s: tensor '%s' is missing; make the "
                 "file again", m->path, p->gguf);
-        if (check_gguf_tensor(&m->stored[i], p, g, t, e) != 0)
+        if (check_gguf_tensor(&m->stored[i], p, t, e) != 0)
             return e->code;
         known += p->expert == 0;
     }
@@ -207,10 +205,11 @@ bind_gguf(struct model *m, struct err *e)
 static int
 open_gguf(struct model *m, struct err *e)
 {
-    m->is_gguf = true;
-    if (gguf_open(&m->gguf, m->path, e) != 0 ||
-        config_from_gguf(&m->c, &m->gguf, e) != 0)
+    if (config_from_gguf(&m->c, &m->ck.gguf, e) != 0)
         return e->code;
+    m->reorder = m->exact && m->c.rope.pairs;
+    if (m->reorder)
+        m->c.rope.pairs = m->c.rope_local.pairs = false;
     model_plan(&m->plan, &m->c);
     m->stored = mem_calloc(m->plan.n, sizeof *m->stored);
     return bind_gguf(m, e);
@@ -219,8 +218,8 @@ open_gguf(struct model *m, struct err *e)
 static int
 open_tokenizer(struct model *m, struct err *e)
 {
-    if (m->is_gguf) {
-        gguf_tokenizer(&m->tokenizer, &m->gguf, e);
+    if (m->ck.is_gguf) {
+        gguf_tokenizer(&m->tokenizer, &m->ck.gguf, e);
     } else {
         char *json = path_join(m->path, "tokenizer.json");
         char *config = path_join(m->path, "tokenizer_config.json");
@@ -268,7 +267,7 @@ model_vector(const struct model *m, const struct tensor_plan *p, float *out,
     struct err *e)
 {
     stored_to_f32(out, model_stored(m, p), 0, 1, NULL, e);
-    if (p->plus_one && !m->is_gguf)
+    if (p->plus_one && !m->ck.is_gguf)
         for (uint64_t i = 0; i < p->rows; i++)
             out[i] += 1.0f;
     return e->code;
@@ -287,7 +286,7 @@ head_tensor(const struct model *m, enum tensor_role role)
 /* How matrices of a layer are made. */
 struct loading {
     const struct model *m;
-    bool convert, force;
+    bool convert;
     struct pool *pool;
 };
 
@@ -297,7 +296,14 @@ load_rows(const struct loading *l, struct matrix *to, const struct stored *s,
 {
     const struct stored part = stored_slice(s, row0, rows);
 
-    return matrix_init(to, &part, l->convert, l->force, l->pool, e);
+    return matrix_init(to, &part, l->convert, l->m->exact, l->pool, e);
+}
+
+/* Rows in the order of rope pairs that are wanted in a folder's. */
+static bool
+needs_order(const struct model *m, const struct tensor_plan *p)
+{
+    return m->reorder && p->permute_heads > 0;
 }
 
 /* One matrix of the file, which may be several that are multiplied. */
@@ -328,15 +334,35 @@ load_matrix(const struct loading *l, struct block *b,
     case ROLE_DOWN_EXPERT:
         return load_rows(l, &x->down, s, 0, s->rows, e);
     default:
+        if (needs_order(l->m, p))
+            return matrix_init_reordered(&b->m[p->role], s, c->head_dim,
+                l->convert, l->m->exact, l->pool, e);
         return load_rows(l, &b->m[p->role], s, 0, s->rows, e);
     }
 }
 
+/* A norm or bias in the order of the rows it belongs to. */
+static int
+load_vector(const struct model *m, const struct tensor_plan *p, float *out,
+    struct err *e)
+{
+    float *stored;
+
+    if (!needs_order(m, p))
+        return model_vector(m, p, out, e);
+    stored = mem_aligned((size_t)p->rows, sizeof *stored);
+    if (model_vector(m, p, stored, e) == 0)
+        for (uint64_t r = 0; r < p->rows; r++)
+            out[arch_source_row(r, m->c.head_dim)] = stored[r];
+    free(stored);
+    return e->code;
+}
+
 int
 model_load_block(const struct model *m, struct block *b, uint32_t layer,
-    bool convert, bool force, struct pool *pool, struct err *e)
+    bool convert, struct pool *pool, struct err *e)
 {
-    const struct loading l = { m, convert, force, pool };
+    const struct loading l = { m, convert, pool };
 
     b->local = config_is_local(&m->c, layer);
     if (config_has_experts(&m->c, layer)) {
@@ -351,7 +377,7 @@ model_load_block(const struct model *m, struct block *b, uint32_t layer,
             load_matrix(&l, b, p, e);
         } else {
             *vector = mem_aligned((size_t)p->rows, sizeof **vector);
-            model_vector(m, p, *vector, e);
+            load_vector(m, p, *vector, e);
         }
         if (e->code != 0)
             return e->code;
@@ -371,7 +397,7 @@ worth_converting(const struct model *m)
         const struct stored *s = &m->stored[i];
 
         /* at most 2^22 * 2^16 values each, and 2^20 tensors: no overflow */
-        if (s->type == QT_F32 || s->type == QT_F16 || s->type == QT_BF16)
+        if (m->exact || qtype_info(s->type)->act == ACT_F32)
             bytes += s->rows * s->cols * sizeof(float);
     }
     return bytes < CONVERT_BYTES;
@@ -379,12 +405,13 @@ worth_converting(const struct model *m)
 
 /*
  * What was converted has been read once and need not stay in memory. A tied
- * folder's ignored output matrix was not read at all.
+ * folder's ignored output matrix was not read at all; what a GGUF file has
+ * packed is read again and again.
  */
 static void
 drop_pages(const struct model *m)
 {
-    for (size_t i = 0; !m->is_gguf && i < m->ck.n; i++)
+    for (size_t i = 0; (m->exact || !m->ck.is_gguf) && i < m->ck.n; i++)
         checkpoint_done(&m->ck.t[i]);
 }
 
@@ -399,15 +426,14 @@ load_weights(struct model *m, struct pool *pool, struct err *e)
     m->blocks = mem_calloc(m->c.layers, sizeof *m->blocks);
     m->output_norm = mem_aligned(m->c.hidden, sizeof *m->output_norm);
     if (model_vector(m, norm, m->output_norm, e) != 0 ||
-        matrix_init(&m->embed, model_stored(m, embed), convert, false, pool,
+        matrix_init(&m->embed, model_stored(m, embed), convert, m->exact, pool,
         e) != 0)
         return e->code;
     if (out != NULL && matrix_init(&m->output, model_stored(m, out), convert,
-        false, pool, e) != 0)
+        m->exact, pool, e) != 0)
         return e->code;
     for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++)
-        if (model_load_block(m, &m->blocks[i], i, convert, false, pool,
-            e) != 0)
+        if (model_load_block(m, &m->blocks[i], i, convert, pool, e) != 0)
             return e->code;
     if (convert)
         drop_pages(m);
@@ -430,7 +456,8 @@ index_plan(struct model *m)
     }
     m->first[m->c.layers] = at;
     for (size_t i = 0; i < m->plan.n; i++)
-        m->packed |= qtype_info(m->stored[i].type)->act != ACT_F32;
+        m->packed |= !m->exact &&
+            qtype_info(m->stored[i].type)->act != ACT_F32;
 }
 
 int
@@ -439,7 +466,6 @@ model_open(struct model **out, const char *path,
 {
     static const struct model_open_opts none;
     struct model *m = mem_calloc(1, sizeof *m);
-    struct stat st;
 
     if (opts == NULL)
         opts = &none;
@@ -447,12 +473,9 @@ model_open(struct model **out, const char *path,
     gemm_init();
     m->path = mem_strdup(path);
     m->lazy = opts->lazy;
-    if (stat(path, &st) != 0)
-        err_sys(e, path, "cannot open the model", NULL);
-    else if (S_ISDIR(st.st_mode))
-        open_hf(m, e);
-    else
-        open_gguf(m, e);
+    m->exact = opts->exact || opts->lazy;
+    if (checkpoint_open(&m->ck, path, e) == 0)
+        m->ck.is_gguf ? open_gguf(m, e) : open_hf(m, e);
     if (e->code == 0 && !opts->no_tokenizer)
         open_tokenizer(m, e);
     if (e->code == 0) {
@@ -486,7 +509,6 @@ model_free(struct model *m)
     free(m->stored);
     model_plan_release(&m->plan);
     checkpoint_close(&m->ck);
-    gguf_close(&m->gguf);
     free(m->path);
     free(m);
 }
@@ -518,13 +540,13 @@ model_path(const struct model *m)
 const struct checkpoint *
 model_checkpoint(const struct model *m)
 {
-    return m->is_gguf ? NULL : &m->ck;
+    return &m->ck;
 }
 
 const struct gguf *
 model_gguf(const struct model *m)
 {
-    return m->is_gguf ? &m->gguf : NULL;
+    return m->ck.is_gguf ? &m->ck.gguf : NULL;
 }
 
 const char *

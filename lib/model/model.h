@@ -5,7 +5,9 @@
  * Arithmetic follows what is stored. F32, F16 and BF16 weights multiply in
  * float32 (OpenBLAS on fixed tiles); the packed types of GGUF multiply straight
  * from the mapped file with activations in blocks of 8-bit integers, as
- * llama.cpp's CPU code does. Keys and values are kept in float32.
+ * llama.cpp's CPU code does. A baseline is opened `exact`: packed weights, too,
+ * multiply in float32, and a GGUF file gives the very bits that the folder it
+ * was converted from without loss would. Keys and values are kept in float32.
  *
  * A model never changes once it is open: any number of sessions, one a thread,
  * may run on it at once. Results do not depend on the number of threads.
@@ -29,7 +31,8 @@ struct model;
 
 struct model_open_opts {
     bool no_tokenizer; /* leave the tokenizer out; model_tokenizer is NULL */
-    bool lazy;         /* convert nothing at open: for layer.h */
+    bool lazy;         /* convert nothing at open: for layer.h; also exact */
+    bool exact;        /* float32 whatever is stored */
     struct pool *pool; /* converts weights at open; NULL: alone */
 };
 
@@ -49,12 +52,13 @@ const struct model_config *model_config(const struct model *m);
 const struct model_plan *model_tensors(const struct model *m);
 struct tokenizer *model_tokenizer(struct model *m); /* borrowed */
 const char *model_path(const struct model *m);
-/* What it was opened from; the other one is NULL. */
+/* What it was opened from. */
 const struct checkpoint *model_checkpoint(const struct model *m);
+/* That as a GGUF file; NULL: it is a folder. */
 const struct gguf *model_gguf(const struct model *m);
 /*
  * How products are computed: "float32", or "int8-block" as soon as one matrix
- * is packed. The same word on every machine.
+ * multiplies as it is packed. The same word on every machine.
  */
 const char *model_numeric(const struct model *m);
 /* Whether generation ends with this id. */

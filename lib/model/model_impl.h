@@ -12,9 +12,7 @@
 
 struct model {
     char *path;
-    bool is_gguf;
-    struct checkpoint ck; /* one of the two is open */
-    struct gguf gguf;
+    struct checkpoint ck;
     struct model_config c;
     struct model_plan plan;
     struct stored *stored; /* [plan.n], in the plan's order; owned */
@@ -25,8 +23,10 @@ struct model {
     struct matrix output;  /* unused when tied */
     float *output_norm;    /* [hidden] */
     struct block *blocks;  /* [layers]; all zero when opened lazily */
-    bool packed;           /* one matrix at least is */
+    bool packed;           /* one matrix at least multiplies as it is */
     bool lazy;
+    bool exact;            /* products in float32 whatever is stored */
+    bool reorder;          /* rows of q and k go back to a folder's order */
 };
 
 /* The tensor of a plan entry of this model, as stored. */
@@ -38,9 +38,9 @@ const struct stored *model_stored(const struct model *m,
  */
 int model_vector(const struct model *m, const struct tensor_plan *p,
     float *out, struct err *e);
-/* All of a layer; with `force` everything becomes float32. */
+/* All of a layer; with `convert` in float32, packed matrices only if exact. */
 int model_load_block(const struct model *m, struct block *b, uint32_t layer,
-    bool convert, bool force, struct pool *pool, struct err *e);
+    bool convert, struct pool *pool, struct err *e);
 /* The matrix that makes logits. */
 const struct matrix *model_output(const struct model *m);
 /* Rows of the embedding: x [n][hidden]. Ids must be in range. */

@@ -396,7 +396,7 @@ quantize_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     if (bad < n)
         return err_set(e, ERR_WORK, "%s: tensor '%s': row %llu, column %llu "
             "is %g, more than %s holds (65504); choose BF16 or F32 for it",
-            model_path(q->model), p->hf,
+            model_stored(q->model, p)->path, model_stored(q->model, p)->name,
             (unsigned long long)source_row(q, p, row0 + bad / p->cols),
             (unsigned long long)(bad % p->cols), (double)w[bad],
             qtype_info(t->type)->name);

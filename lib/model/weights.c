@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/decode.h"
 #include "lib/base/mem.h"
@@ -100,33 +101,55 @@ stored_to_f32(float *dst, const struct stored *t, uint64_t row0,
 
 int
 matrix_init(struct matrix *m, const struct stored *t, bool convert,
-    bool force, struct pool *pool, struct err *e)
+    bool exact, struct pool *pool, struct err *e)
 {
     *m = (struct matrix){ .at = *t };
-    if (!is_wide(t->type) && !force) {
+    if (!is_wide(t->type) && !exact) {
         m->kind = MATRIX_PACKED;
         return 0;
     }
-    if (t->type == QT_F32 && (uintptr_t)t->data % sizeof(float) == 0 &&
-        !force && !convert) {
+    if (convert) {
+        m->kind = MATRIX_FLOAT;
+        m->owned = mem_aligned((size_t)(t->rows * t->cols), sizeof(float));
+        m->f = m->owned;
+        return stored_to_f32(m->owned, t, 0, t->rows, pool, e);
+    }
+    if (t->type == QT_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
         m->kind = MATRIX_FLOAT;
         m->f = t->data;
         return 0;
     }
-    if (!convert && !force) {
-        m->kind = MATRIX_WIDEN;
-        return 0;
-    }
-    m->kind = MATRIX_FLOAT;
-    m->owned = mem_aligned((size_t)(t->rows * t->cols), sizeof(float));
-    m->f = m->owned;
-    return stored_to_f32(m->owned, t, 0, t->rows, pool, e);
+    m->kind = MATRIX_WIDEN;
+    return 0;
+}
+
+int
+matrix_init_reordered(struct matrix *m, const struct stored *t,
+    uint32_t head_dim, bool convert, bool exact, struct pool *pool,
+    struct err *e)
+{
+    size_t bytes = qtype_row_bytes(t->type, (size_t)t->cols);
+    uint8_t *rows = mem_aligned((size_t)t->rows, bytes);
+    const uint8_t *from = t->data;
+    struct stored copy = *t;
+
+    for (uint64_t r = 0; r < t->rows; r++)
+        memcpy(rows + arch_source_row(r, head_dim) * bytes, from + r * bytes,
+            bytes);
+    copy.data = rows;
+    matrix_init(m, &copy, convert, exact, pool, e);
+    if (m->owned == NULL)
+        m->rows = rows;
+    else
+        free(rows);
+    return e->code;
 }
 
 void
 matrix_release(struct matrix *m)
 {
     free(m->owned);
+    free(m->rows);
     *m = (struct matrix){ 0 };
 }
 

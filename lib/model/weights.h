@@ -25,7 +25,7 @@ struct stored {
 /* How a matrix multiplies. */
 enum matrix_kind {
     MATRIX_FLOAT,  /* float32 in memory (`f`) or aligned in the mapping */
-    MATRIX_WIDEN,  /* F32, F16, BF16 made float32 a few rows at a time */
+    MATRIX_WIDEN,  /* made float32 a few rows at a time */
     MATRIX_PACKED, /* blocks, straight from the mapping */
 };
 
@@ -34,6 +34,7 @@ struct matrix {
     struct stored at;
     const float *f;    /* MATRIX_FLOAT: [rows][cols] */
     float *owned;      /* what `f` was converted into, or NULL */
+    void *rows;        /* the rows of `at` in another order, or NULL; owned */
     const float *bias; /* [rows] or NULL */
 };
 
@@ -70,11 +71,19 @@ uint64_t stored_bytes(const struct stored *t);
 
 /*
  * matrix_init - decide how to multiply
- * With `convert` an F32, F16 or BF16 tensor, and with `force` any tensor, is
- * made float32 in memory now.
+ * With `convert` it is made float32 in memory now. A packed tensor is neither
+ * converted nor widened, but multiplied as it is, unless `exact` asks for
+ * products in float32.
  */
 int matrix_init(struct matrix *m, const struct stored *t, bool convert,
-    bool force, struct pool *pool, struct err *e);
+    bool exact, struct pool *pool, struct err *e);
+/*
+ * The same of a GGUF tensor whose rows are in the order of rope pairs in heads
+ * of `head_dim`: here they are put back in the order of the folder.
+ */
+int matrix_init_reordered(struct matrix *m, const struct stored *t,
+    uint32_t head_dim, bool convert, bool exact, struct pool *pool,
+    struct err *e);
 void matrix_release(struct matrix *m);
 
 void block_release(struct block *b);

@@ -312,14 +312,16 @@ static void
 check_checkpoint(struct checked *k, const char *name, const struct digest *d,
     const char *signer)
 {
-    char *path;
+    char *path, *dir;
     struct digest got;
     struct err e = { 0 };
     uint64_t n = 0;
 
     if (!k->v->base || !is_new_object(k->v, name, d))
         return;
-    path = path_join(k->v->base, name);
+    dir = path_folder(k->v->base);
+    path = path_join(dir, name);
+    free(dir);
     if (digest_file(&got, &n, path, &e) != 0)
         finding_add(k->v->found, ERR_UNCHECKED, "after.triggers", path, signer,
             "%s", e.text);

@@ -22,7 +22,7 @@ MAY = {
     "lib/record": {"lib/base"},
     "lib/inspect": {"lib/base", "lib/format", "lib/text", "lib/model",
                     "lib/record"},
-    "gen": {"lib/base", "lib/record"},
+    "gen": {"lib/base", "lib/format", "lib/model", "lib/record"},
     "steps": {"kernels", "lib/base", "lib/format", "lib/text", "lib/model",
               "lib/judge", "lib/record"},
     "commands": {"kernels", "lib/base", "lib/format", "lib/text", "lib/model",

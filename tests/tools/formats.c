@@ -138,7 +138,7 @@ read_file(const char *path, struct err *e)
             const struct gguf_tensor *t = g.t_sorted[i];
 
             print_tensor(t->name, gguf_type_name(t->ggml_type), t->dim,
-                t->n_dims, gguf_data(&g, t), t->bytes);
+                t->n_dims, gguf_data(t), t->bytes);
         }
         gguf_close(&g);
     }

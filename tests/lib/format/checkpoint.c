@@ -102,7 +102,7 @@ test_opens_a_single_file(void **state)
     assert_string_equal(c.files[0].name, "config.json");
     assert_string_equal(c.files[1].name, "model.safetensors");
     assert_string_equal(c.files[2].name, "tokenizer.json");
-    assert_true(c.files[1].weights);
+    assert_ptr_equal(c.files[1].map, &c.st[0].map);
     assert_int_equal(c.t[0].file, 1);
     assert_int_equal(c.config_bytes.len, 22);
     assert_int_equal(checkpoint_weight_bytes(&c), 16);
@@ -180,8 +180,9 @@ test_refuses_what_is_no_checkpoint(void **state)
 
     (void)state;
     assert_refused(in_scratch("nowhere"), in_scratch("nowhere"),
-        ": cannot open: No such file or directory; give a checkpoint folder");
-    assert_refused(file, file, ": is no folder; give a checkpoint folder");
+        ": cannot open the model: No such file or directory; check the name");
+    assert_refused(file, file, ": does not begin with a GGUF header; give a "
+        "GGUF file");
     assert_refused(dir, dir, ": has neither model.safetensors nor "
         "model.safetensors.index.json; "
         "give a checkpoint folder with safetensors weights");

@@ -225,8 +225,13 @@ test_refuses_wrong_alignment_and_splits(void **state)
         "expected; convert the model again");
     start_key(&s, 1, "split.count", GGUF_U16);
     str_addn(&s, "\3\0", 2);
-    assert_refused(&s, ": is one of 3 parts of a split model; join them with "
-        "'llama-gguf-split --merge' first");
+    assert_refused(&s, ": is the first of 3 parts of a split model, but its "
+        "name does not end in '-00001-of-00003.gguf'; give the parts their "
+        "names back");
+    start_key(&s, 1, "split.count", GGUF_U32);
+    put32(&s, 3);
+    assert_refused(&s, ": key 'split.count' has type u32, u16 was expected; "
+        "split the model again");
     str_release(&s);
 }
 
@@ -376,7 +381,7 @@ test_reads_a_file_made_by_hand(void **state)
     assert_int_equal(t->type, QT_Q8_0);
     assert_int_equal(t->bytes, 102);
     assert_int_equal(gguf_elements(t), 96);
-    assert_ptr_equal(gguf_data(&g, t), g.map.p + g.data_start);
+    assert_ptr_equal(gguf_data(t), g.map.p + g.data_start);
     t = gguf_find(&g, "foreign");
     assert_int_equal(t->type, QT_COUNT);
     assert_string_equal(gguf_type_name(t->ggml_type), "IQ2_XXS");
@@ -478,11 +483,11 @@ test_reads_back_what_it_wrote(void **state)
     assert_true(gguf_array_f32(gguf_array(&g, "reals", GGUF_F32, &e), 1) ==
         -2.0f);
     assert_false(gguf_array_bool(gguf_array(&g, "flags", GGUF_BOOL, &e), 1));
-    p = gguf_data(&g, gguf_find(&g, "w"));
+    p = gguf_data(gguf_find(&g, "w"));
     assert_int_equal(p[0], 1);
     assert_int_equal(p[101], 102);
     assert_int_equal(p[102], 0); /* padding */
-    p = gguf_data(&g, gguf_find(&g, "norm"));
+    p = gguf_data(gguf_find(&g, "norm"));
     assert_int_equal((p - g.map.p) % 32, 0);
     assert_int_equal(p[0], 103);
     assert_int_equal(p[19], 122);

@@ -306,7 +306,7 @@ pack(const struct vectors *v, const char *path, const struct how *how,
     assert_int_equal(gguf_write_header(&w, e), 0);
     for (size_t i = 0; i <= v->c.layers; i++) {
         for (size_t k = 0; k < part[i].n; k++)
-            gguf_write_data(&w, gguf_data(&part[i], &part[i].t[k]),
+            gguf_write_data(&w, gguf_data(&part[i].t[k]),
                 (size_t)part[i].t[k].bytes);
         gguf_close(&part[i]);
     }

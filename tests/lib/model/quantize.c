@@ -164,7 +164,7 @@ values(const struct gguf *g, const char *name)
     assert_non_null(t);
     n = (size_t)gguf_elements(t);
     v = mem_calloc(n, sizeof *v);
-    qtype_decode(t->type, v, gguf_data(g, t), n);
+    qtype_decode(t->type, v, gguf_data(t), n);
     return v;
 }
 

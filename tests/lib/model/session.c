@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/gemm.h"
+#include "lib/format/checkpoint.h"
 #include "lib/model/model.h"
 #include "tests/lib/model/tiny.h"
 
@@ -299,9 +300,9 @@ models_tell_about_themselves(void **state)
     assert_true(model_is_eos(models[0], 1));
     assert_false(model_is_eos(models[0], 0));
     assert_int_equal(model_weight_bytes(models[0]), 2 * values);
-    assert_non_null(model_checkpoint(models[0]));
+    assert_false(model_checkpoint(models[0])->is_gguf);
     assert_null(model_gguf(models[0]));
-    assert_non_null(model_gguf(models[1]));
+    assert_ptr_equal(model_gguf(models[1]), &model_checkpoint(models[1])->gguf);
 }
 
 int
