@@ -47,9 +47,15 @@ expansion_result(struct expansion *x, const char *role)
 }
 
 bool
-candidate_needs_statistics(const struct candidate *c)
+candidate_is_weighted(const struct candidate *c)
 {
     return strcmp(c->method, "rtn") != 0;
+}
+
+bool
+candidate_needs_statistics(const struct candidate *c)
+{
+    return candidate_is_weighted(c) && c->imatrix == NULL;
 }
 
 static void

@@ -16,7 +16,16 @@ type_in(const struct expansion *x, const struct candidate *c,
         if (strcmp(c->tensors[i].role, role) == 0)
             return c->tensors[i].type->name;
     return quant_type_in(c->type, role, layer, x->shape,
-        candidate_needs_statistics(c));
+        candidate_is_weighted(c));
+}
+
+/* Whether two weigh columns alike. */
+static bool
+same_source(const struct candidate *a, const struct candidate *b)
+{
+    return strcmp(a->method, b->method) == 0 &&
+        (a->imatrix == NULL) == (b->imatrix == NULL) &&
+        (a->imatrix == NULL || strcmp(a->imatrix, b->imatrix) == 0);
 }
 
 /* Whether two candidates do the same with a layer. */
@@ -24,7 +33,7 @@ static bool
 same_layer(const struct expansion *x, const struct candidate *a,
     const struct candidate *b, unsigned layer)
 {
-    if (strcmp(a->method, b->method) != 0 || strcmp(quant_type_plain(a->type),
+    if (!same_source(a, b) || strcmp(quant_type_plain(a->type),
         quant_type_plain(b->type)) != 0)
         return false;
     for (size_t i = 0; tensor_roles[i] != NULL; i++)
@@ -48,7 +57,7 @@ head_type(const struct candidate *c, const char *role)
 static bool
 same_head(const struct candidate *a, const struct candidate *b)
 {
-    return strcmp(a->method, b->method) == 0 &&
+    return same_source(a, b) &&
         strcmp(quant_type_plain(a->type), quant_type_plain(b->type)) == 0 &&
         strcmp(head_type(a, "output"), head_type(b, "output")) == 0 &&
         strcmp(head_type(a, "token_embd"), head_type(b, "token_embd")) == 0;
@@ -134,6 +143,8 @@ quantize(struct expansion *x, const struct candidate *c, int layer)
     stager_in(s, NAME(x, "base/%s.fp.json", part));
     if (candidate_needs_statistics(c))
         stager_in(s, NAME(x, "stats/%s.safetensors", part));
+    if (c->imatrix != NULL)
+        stager_in_at(s, NAME(x, "imatrix/%s", c->name), c->imatrix);
     stager_src(s, "base", x->source);
     stager_out(s, NAME(x, "quant/%s/%s.gguf", c->name, part));
     expansion_result(x, NAME(x, "quant/%s/%s.json", c->name, part));

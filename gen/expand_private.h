@@ -33,6 +33,8 @@ void expansion_begin(struct expansion *x, const char *id, const char *program,
 int expansion_end(struct expansion *x);
 /* An output that report and release read, too. */
 void expansion_result(struct expansion *x, const char *role);
+/* Weighs columns by their importance; and by what calibrate found. */
+bool candidate_is_weighted(const struct candidate *c);
 bool candidate_needs_statistics(const struct candidate *c);
 
 /* expand_convert.c: from weights to serving files */

@@ -128,6 +128,7 @@ take_candidates(struct policy *o)
         if (c->method == NULL)
             c->method = "imatrix";
         c->because = schema_text(candidate_fields, v, "because");
+        c->imatrix = schema_text(candidate_fields, v, "imatrix");
         c->at = v;
         c->tensors = arena_alloc(&o->arena,
             (count(tensors) + 1) * sizeof *c->tensors);

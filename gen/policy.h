@@ -44,6 +44,7 @@ struct tensor_choice {
 
 struct candidate {
     const char *name, *method, *because;
+    const char *imatrix; /* of another program's making; or NULL */
     const struct quant_type *type;
     struct tensor_choice *tensors; /* sorted by role */
     size_t n_tensors;

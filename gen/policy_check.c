@@ -317,6 +317,13 @@ check_candidate(struct policy *o, struct candidate *c, struct problems *p)
     if (strcmp(c->method, "rtn") == 0 && c->because == NULL)
         problem(p, method != NULL ? method : c->at, "plain rounding (rtn) "
             "needs a reason; add because: \"...\" or use imatrix");
+    if (c->imatrix != NULL && strcmp(c->method, "imatrix") != 0)
+        problem_key(p, yaml_get(c->at, "imatrix"), "the method '%s' takes no "
+            "importance matrix; write method: imatrix", c->method);
+    if (c->imatrix != NULL && c->because == NULL)
+        problem_key(p, yaml_get(c->at, "imatrix"), "a foreign importance "
+            "matrix needs a reason, for nobody can hold its texts against "
+            "production; add because: \"...\" or take it out");
     if (group != NULL && group->at != NULL &&
         str_to_u64(group->at->text, 1024, &most) && c->type->group > most)
         problem(p, type, "%s shares a scale among %u weights, "

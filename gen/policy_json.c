@@ -115,6 +115,8 @@ candidates(const struct policy *o)
 
         if (c->because != NULL)
             json_object_set_new(row, "because", json_string(c->because));
+        if (c->imatrix != NULL)
+            json_object_set_new(row, "imatrix", json_string(c->imatrix));
         if (c->kernel != NULL)
             json_object_set_new(row, "kernel", json_string(c->kernel));
         json_array_append_new(list, row);

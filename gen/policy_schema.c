@@ -456,6 +456,8 @@ const struct field candidate_fields[] = {
     { "tensors", FIELD_TABLE, .fields = tensor_type,
         .what = "other types for single kinds of tensors",
         .example = "{token_embd: Q6_K}" },
+    { "imatrix", FIELD_PATH, .what = "an importance matrix of llama.cpp, "
+        "instead of the calibration's", .example = "imatrix.gguf" },
     { "because", FIELD_TEXT, .what = "why plain rounding will do, or why it "
         "is tried", .example = "8 bits lose nothing measurable" },
     END

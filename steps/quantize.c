@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/format/fingerprint.h"
+#include "lib/format/imatrix.h"
 #include "lib/model/quantize.h"
 #include "lib/record/stage.h"
 
@@ -163,9 +164,11 @@ run(struct stage *s, struct err *e)
     const struct stage_file *gguf = file_like(&s->out, "quant/", ".gguf");
     const struct stage_file *report = file_like(&s->out, "quant/", ".json");
     const struct stage_file *stats = file_like(&s->in, "stats/", "");
+    const struct stage_file *foreign = file_like(&s->in, "imatrix/", "");
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
         .pool = s->pool };
     struct statistics_file sf = { 0 };
+    struct imatrix im = { 0 };
     struct quantize q = { 0 };
     struct model *m = NULL;
     struct how h;
@@ -175,7 +178,10 @@ run(struct stage *s, struct err *e)
     if (gguf == NULL || report == NULL)
         return err_set(e, ERR_USAGE, "outputs are missing; add "
             "--out=quant/NAME/layer.NNN.gguf and .json");
-    if (stats == NULL && h.method != METHOD_RTN)
+    if (foreign != NULL && (stats != NULL || h.method != METHOD_IMATRIX))
+        return err_set(e, ERR_USAGE, "an importance matrix goes with method "
+            "imatrix and takes the place of statistics; take one input out");
+    if (stats == NULL && foreign == NULL && h.method != METHOD_RTN)
         return err_set(e, ERR_USAGE, "method %s needs statistics; add "
             "--in=stats/layer.NNN.safetensors",
             quantize_method_name(h.method));
@@ -184,6 +190,8 @@ run(struct stage *s, struct err *e)
         (stats != NULL && statistics_open(&sf, stats->path, e)) ||
         quantize_init(&q, m, h.layer, h.type, h.method,
             stats == NULL ? NULL : &sf, e) ||
+        (foreign != NULL && (imatrix_open(&im, foreign->path, e) ||
+            quantize_importance(&q, &im, e))) ||
         override_types(s, &q, e) || quantize_scale(&q, s->pool, e) ||
         write_layer(s, &q, gguf, e) ||
         checkpoint_unchanged(model_checkpoint(m), e))
@@ -192,6 +200,7 @@ run(struct stage *s, struct err *e)
 done:
     quantize_release(&q);
     statistics_close(&sf);
+    imatrix_close(&im);
     model_free(m);
     return e->code;
 }
@@ -199,7 +208,7 @@ done:
 static const char *const params[] = { "!layer", "!type", "type.*", "!method",
     "rounding", NULL };
 static const char *const ins[] = { "!base/config.fp.json", "base/head.fp.json",
-    "base/layer.*", "stats/*", NULL };
+    "base/layer.*", "stats/*", "imatrix/*", NULL };
 static const char *const srcs[] = { "!base", NULL };
 static const char *const outs[] = { "quant/*", NULL };
 

@@ -231,12 +231,48 @@ quantize_init(struct quantize *q, const struct model *m, int layer,
     return e->code;
 }
 
+static int
+take_importance(struct quantize *q, struct qtensor *t,
+    const struct imatrix *im, struct err *e)
+{
+    const struct tensor_plan *p = t->plan;
+    const size_t bytes = (size_t)p->cols * sizeof(float);
+    const struct imatrix_entry *entry = imatrix_find(im, p->gguf);
+    float *values;
+
+    if (entry == NULL && q->layer < 0)
+        return 0;
+    if (entry == NULL)
+        return err_set(e, ERR_WORK, "%s: has no entry for '%s'; give the "
+            "importance matrix of this model", im->path, p->gguf);
+    values = arena_alloc(&q->arena, bytes);
+    if (imatrix_importance(im, entry, p->expert,
+            p->experts > 0 ? p->experts : 1, p->cols, values, e))
+        return e->code;
+    t->mean2 = values;
+    t->importance = mem_calloc((size_t)p->cols, sizeof(float));
+    memcpy(t->importance, values, bytes);
+    set_weights(t);
+    return 0;
+}
+
+int
+quantize_importance(struct quantize *q, const struct imatrix *im,
+    struct err *e)
+{
+    for (size_t i = 0; i < q->n && !e->code; i++)
+        if (q->t[i].plan->rank == 2 && !q->t[i].plan->exact)
+            take_importance(q, &q->t[i], im, e);
+    return e->code;
+}
+
 void
 quantize_release(struct quantize *q)
 {
     for (size_t i = 0; i < q->n; i++)
         qtensor_release(&q->t[i]);
     free(q->t);
+    arena_release(&q->arena);
     memset(q, 0, sizeof *q);
 }
 

@@ -38,6 +38,7 @@
 #include "lib/base/pool.h"
 #include "lib/base/progress.h"
 #include "lib/format/gguf.h"
+#include "lib/format/imatrix.h"
 #include "lib/model/model.h"
 #include "lib/model/statistics.h"
 
@@ -83,6 +84,7 @@ struct quantize {
     size_t n;
     struct qscale scale[IN_COUNT];
     size_t n_scales;
+    struct arena arena; /* owns what quantize_importance took */
 };
 
 /*
@@ -91,12 +93,20 @@ struct quantize {
  * matrices get `type`, but the output matrix (and a tied embedding) Q6_K where
  * the type has blocks of fewer bits, as llama.cpp does; norms and biases F32. A
  * type whose block does not fit the rows is replaced (quantize_fallback).
- * `stats` may be NULL with METHOD_RTN only. Errors: statistics that lack an
- * input.
+ * `stats` may be NULL with METHOD_RTN, and with METHOD_IMATRIX where
+ * quantize_importance follows. Errors: statistics that lack an input.
  */
 int quantize_init(struct quantize *q, const struct model *m, int layer,
     enum qtype type, enum quantize_method method,
     const struct statistics_file *stats, struct err *e);
+/*
+ * quantize_importance - weigh columns by an importance matrix of llama.cpp
+ * Its values are taken as llama-quantize takes them, so that the bytes are the
+ * same. Errors: no entry for a matrix of the layer, or one of another size. The
+ * output matrix and the embedding may lack theirs: they are rounded without.
+ */
+int quantize_importance(struct quantize *q, const struct imatrix *im,
+    struct err *e);
 void quantize_release(struct quantize *q); /* twice is fine */
 /*
  * quantize_override - another type for tensors of one role

@@ -145,6 +145,13 @@ TABLE = [
      "Q5_K_M"),
     ("token_embd: Q6_K", "attn_qkv: Q6_K",
      "policy.yaml:42:39: this model has no 'attn_qkv'; take it out"),
+    ("method: rtn, because", "method: rtn, imatrix: im.gguf, because",
+     "policy.yaml:43:41: the method 'rtn' takes no importance matrix; write "
+     "method: imatrix"),
+    ("type: Q4_K, tensors", "type: Q4_K, imatrix: im.gguf, tensors",
+     "policy.yaml:42:29: a foreign importance matrix needs a reason, for "
+     "nobody can hold its texts against production; add because: \"...\" or "
+     "take it out"),
     ("name: q8,", "name: q4k,",
      "policy.yaml:43:12: a candidate 'q4k' stands in line 42 already; "
      "rename one"),
@@ -419,6 +426,31 @@ def mixes(top):
     check("--set=type=Q4_K\n" in p.get("build/stages/quantize.mix.l002.stage"))
 
 
+def foreign_matrix(top):
+    """a candidate may take its importance from a file: an input of its stages,
+    which share nothing with those of another source and need no statistics"""
+    p = project(top)
+    p.put("im.gguf", "any")
+    p.edit("candidates:\n", "candidates:\n  - {name: im, type: Q4_K, imatrix: "
+           "im.gguf, because: a try, tensors: {token_embd: Q6_K}}\n"
+           "  - {name: too, type: Q4_K, imatrix: im.gguf, because: a try}\n")
+    p.gen()
+    there = set(os.listdir(p.path("build/stages")))
+    check("quantize.q4k.l000.stage" in there and
+          "quantize.too.l000.stage" not in there, sorted(there))
+    stage = p.get("build/stages/quantize.im.l001.stage")
+    check("--in=imatrix/im=im.gguf\n" in stage and "stats/" not in stage,
+          stage)
+    check("--in=stats/layer.001.safetensors\n" in
+          p.get("build/stages/quantize.q4k.l001.stage"))
+    graph = p.get(p.graph)
+    check(graph.count("im.gguf") >= 3, "the file is no input of the graph")
+    p.edit("  - {name: q4k, type: Q4_K, tensors: {token_embd: Q6_K}}\n", "")
+    p.gen()
+    check("calibrate.stage" not in os.listdir(p.path("build/stages")),
+          "calibrate is there and nobody reads it")
+
+
 def waivers_keep_answers(top):
     """a waived item needs no answer, and an answered one may be waived"""
     p = project(top)
@@ -436,4 +468,5 @@ def waivers_keep_answers(top):
 
 if __name__ == "__main__":
     main([every_mistake, not_a_model, bomb, not_text, usage, ready_policies,
-          policy_json, one_look, shared_parts, mixes, waivers_keep_answers])
+          policy_json, one_look, shared_parts, mixes, foreign_matrix,
+          waivers_keep_answers])
