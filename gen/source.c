@@ -82,14 +82,17 @@ static const char *
 flags_of(const struct tree *t, const char *rel)
 {
     bool x86 = strcmp(t->o->arch, "x86_64") == 0;
+    bool arm = strcmp(t->o->arch, "aarch64") == 0;
 
     if (str_ends(rel, "_avx2.c"))
         return x86 ? "-mavx2 -mfma -mf16c" : NULL;
     if (str_ends(rel, "_avx512.c"))
         return x86 ? "-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl "
             "-mavx512dq -mavx512vnni" : NULL;
+    if (str_ends(rel, "_dot_neon.c"))
+        return arm ? "-march=armv8.2-a+dotprod" : NULL;
     if (str_ends(rel, "_neon.c"))
-        return strcmp(t->o->arch, "aarch64") == 0 ? "" : NULL;
+        return arm ? "" : NULL;
     return "";
 }
 

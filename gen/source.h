@@ -15,9 +15,10 @@
  *   tests/bench/NAME.c               -> OUT/bench/NAME (without)
  *
  * A file whose name ends _avx2, _avx512 or _neon is compiled for that
- * instruction set, and left out where the target has no such thing. Header
- * dependencies are exact: `#include "..."` lines are followed by the generator,
- * so no compiler output has to be read back.
+ * instruction set, and left out where the target has no such thing; _dot_neon
+ * is NEON with the dot-product extension. Header dependencies are exact:
+ * `#include "..."` lines are followed by the generator, so no compiler output
+ * has to be read back.
  */
 #ifndef QUERN_GEN_SOURCE_H
 #define QUERN_GEN_SOURCE_H

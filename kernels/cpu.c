@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "kernels/ops.h"
 
@@ -27,6 +30,13 @@ usable(const char *isa)
         __builtin_cpu_supports("avx512vnni"))
         return &kernel_ops_avx512;
 #endif
+#if defined(__aarch64__)
+    if (strcmp(isa, "neon") == 0)
+        return &kernel_ops_neon;
+    if (strcmp(isa, "neon-dot") == 0 &&
+        (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0)
+        return &kernel_ops_neon_dot;
+#endif
     return NULL;
 }
 
@@ -46,6 +56,10 @@ kernel_ops(void)
             ops = usable("avx512");
         if (!ops)
             ops = usable("avx2");
+        if (!ops)
+            ops = usable("neon-dot");
+        if (!ops)
+            ops = usable("neon");
         if (!ops)
             ops = &kernel_ops_ref;
         atomic_store_explicit(&chosen, ops, memory_order_release);

@@ -2,7 +2,8 @@
  * cpu.h - which instruction set the kernels use
  *
  * Chosen once, at the first kernel call or the first call here; the environment
- * variable QUERN_ISA (ref, avx2, avx512, neon) may ask for a lesser one.
+ * variable QUERN_ISA (ref, avx2, avx512, neon, neon-dot) may ask for a lesser
+ * one.
  * Results have the same bits on all of them; only speed differs.
  */
 #ifndef QUERN_KERNELS_CPU_H

@@ -50,6 +50,9 @@ extern const struct kernel_ops kernel_ops_ref;
 extern const struct kernel_ops kernel_ops_avx2;
 extern const struct kernel_ops kernel_ops_avx512;
 #endif
+#if defined(__aarch64__)
+extern const struct kernel_ops kernel_ops_neon, kernel_ops_neon_dot;
+#endif
 
 /* Portable functions that faster tables may share. */
 void act_encode_ref(enum act_type t, void *dst, const float *x, size_t rows,

@@ -83,12 +83,24 @@ def cross_built(arch, compiler, ours, others):
 
 
 def aarch64():
-    """64-bit Arm agrees, compiled by the cross compiler and run by qemu"""
-    program = cross_built("aarch64", CROSS, [], ["_avx2.o", "_avx512.o"])
-    command = ["qemu-aarch64", program]
-    if shutil.which(command[0]) is None:
-        raise Wrong("qemu-aarch64 is not there; install docs/packages.txt")
-    return " ".join(compare(command, digests(HERE, "ref"), "aarch64"))
+    """64-bit Arm agrees, compiled by the cross compiler and run by qemu, also
+    as a processor that has nothing but the first instruction set"""
+    program = cross_built("aarch64", CROSS, ["_dot_neon.o", "/vec_neon.o"],
+                          ["_avx2.o", "_avx512.o"])
+    qemu = "qemu-aarch64"
+    if shutil.which(qemu) is None:
+        raise Wrong(f"{qemu} is not there; install docs/packages.txt")
+    expected = digests(HERE, "ref")
+    best = compare([qemu, "-cpu", "max", program], expected, "aarch64")
+    if best != ["ref", "neon", "neon-dot"]:
+        raise Wrong(f"ran {best}")
+    command = [qemu, "-cpu", "cortex-a53", program]
+    isas = run([*command, "-l"]).split()
+    if isas != ["ref", "neon"]:
+        raise Wrong(f"an old processor could run {isas}")
+    none([f"cortex-a53: {k}" for k, v in digests(command, "neon").items()
+          if v != expected[k]][:20])
+    return " ".join(best)
 
 
 if __name__ == "__main__":

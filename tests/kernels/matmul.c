@@ -105,7 +105,8 @@ near_exact_products(void **state)
 static void
 same_on_every_isa(void **state)
 {
-    static const char *const isa[] = { "avx2", "avx512", "neon" };
+    static const char *const isa[] = { "avx2", "avx512", "neon",
+        "neon-dot" };
     static const size_t cols[] = { 1024, 256, 768, 32, 64, 96, 288, 416, 1, 7,
         255, 257 };
     static const size_t rows[] = { 1, 7, 8, 9, 15, 16, 17, 37 };
@@ -113,7 +114,7 @@ same_on_every_isa(void **state)
     const char *was = cpu_isa();
 
     (void)state;
-    for (size_t k = 0; k < 3; k++) {
+    for (size_t k = 0; k < sizeof isa / sizeof *isa; k++) {
         for (unsigned t = 0; t < QT_COUNT && cpu_force(isa[k]) == 0; t++) {
             for (size_t c = 0; c < sizeof cols / sizeof *cols; c++) {
                 if (qtype_row_bytes((enum qtype)t, cols[c]) == 0)
@@ -167,7 +168,8 @@ splits_do_not_matter(void **state)
 static void
 extreme_codes(void **state)
 {
-    static const char *const isa[] = { "avx2", "avx512", "neon" };
+    static const char *const isa[] = { "avx2", "avx512", "neon",
+        "neon-dot" };
     static float peak[ACTS * 256];
     const char *was = cpu_isa();
 
@@ -182,7 +184,7 @@ extreme_codes(void **state)
             if ((byte & 0x7c) == 0x7c)
                 continue; /* as float16 scales these are NaN or infinite */
             memset(packed, (int)byte, ROWS * wb);
-            for (size_t k = 0; k < 3; k++) {
+            for (size_t k = 0; k < sizeof isa / sizeof *isa; k++) {
                 fill(y);
                 fill(z);
                 cpu_force("ref");
@@ -209,7 +211,7 @@ extreme_codes(void **state)
                 t == QT_Q2_K)
                 q[at + 3] = 0x38;
         }
-        for (size_t k = 0; k < 3; k++) {
+        for (size_t k = 0; k < sizeof isa / sizeof *isa; k++) {
             fill(y);
             fill(z);
             cpu_force("ref");
