@@ -156,6 +156,17 @@ map_close(struct map *m)
     *m = (struct map){ .fd = -1 };
 }
 
+void
+map_done(const void *p, uint64_t n)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)p + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)p + n) / page * page;
+
+    if (end > begin)
+        (void)!madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 int
 file_mkdirs(const char *dir, struct err *e)
 {

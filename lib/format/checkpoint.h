@@ -113,13 +113,6 @@ int checkpoint_layer_of(const char *name);
 int checkpoint_to_f32(const struct ck_tensor *t, float *dst,
     uint64_t first_row, uint64_t rows, struct err *e);
 
-/*
- * Tells the kernel that the pages of a tensor are not needed for now, so that
- * what was streamed does not count as this process's memory. They are read
- * again if they are touched again.
- */
-void checkpoint_done(const struct ck_tensor *t);
-
 /* For checkpoint_open: what is particular to a GGUF file. */
 int checkpoint_open_gguf(struct checkpoint *c, const char *path,
     struct err *e);

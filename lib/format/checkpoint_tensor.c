@@ -4,8 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "kernels/half.h"
 #include "lib/base/bytes.h"
@@ -132,15 +130,4 @@ checkpoint_to_f32(const struct ck_tensor *t, float *dst, uint64_t first_row,
                 bad % cols);
     }
     return 0;
-}
-
-void
-checkpoint_done(const struct ck_tensor *t)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t begin = ((uintptr_t)t->data + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
-
-    if (end > begin)
-        (void)!madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

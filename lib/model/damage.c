@@ -19,7 +19,7 @@ look(const struct stored *t, float *room, struct err *e)
     for (uint64_t row = 0; row < t->rows && e->code == 0; row += step) {
         const uint64_t n = t->rows - row < step ? t->rows - row : step;
 
-        stored_to_f32(room, t, row, n, NULL, e);
+        stored_to_f32(room, t, row, n, e);
     }
     return e->code;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "kernels/act.h"
-#include "kernels/gemm.h"
 #include "kernels/matmul.h"
 #include "kernels/vec.h"
 #include "lib/base/mem.h"
@@ -19,11 +18,6 @@
 enum {
     ROW_STEP = 8,      /* rows of a row-wise task */
     TILE_FLOATS = 1 << 20, /* widened weights of a thread */
-    /*
-     * So few activations meet float weights as they are stored: reading them
-     * is the work then, and widening a tile first would be most of it.
-     */
-    FEW = 8,
 };
 
 static size_t
@@ -136,6 +130,8 @@ struct apply_job {
     const struct matrix *m;
     float *y;
     const float *x;
+    const void *act; /* x as the product wants it */
+    enum act_type act_type;
     size_t n, step, act_row;
 };
 
@@ -164,8 +160,8 @@ encode_task(void *ctx, size_t i, unsigned thread)
     (void)thread;
     for (size_t a = first; a < first + n; a++)
         j->w->act_bad[a] = has_bad(j->x + a * cols, cols);
-    act_encode((enum act_type)j->w->act_type,
-        (char *)j->w->act + first * j->act_row, j->x + first * cols, n, cols);
+    act_encode(j->act_type, (char *)j->w->act + first * j->act_row,
+        j->x + first * cols, n, cols);
 }
 
 void
@@ -174,31 +170,29 @@ act_forget(struct work *w)
     w->act_of = NULL;
 }
 
-/* The weights as matmul_packed takes them. */
-static enum qtype
-packed_type(const struct matrix *m)
-{
-    return m->kind == MATRIX_FLOAT ? QT_F32 : m->at.type;
-}
-
-static const void *
-packed_data(const struct matrix *m)
-{
-    return m->kind == MATRIX_FLOAT ? m->f : m->at.data;
-}
-
-/* Encodes x for packed weights unless that was done for a sister matrix. */
+/*
+ * Encodes x unless that was done for a sister matrix, or x is so encoded as it
+ * stands.
+ */
 static void
 encode_act(struct apply_job *j)
 {
     struct work *w = j->w;
-    enum act_type type = qtype_info(packed_type(j->m))->act;
-    size_t need;
+    size_t cols = (size_t)j->m->at.cols, need;
+    enum act_type type = j->m->widen ? ACT_F32 :
+        qtype_info(j->m->at.type)->act;
 
-    j->act_row = act_row_bytes(type, (size_t)j->m->at.cols);
-    if (w->act_of == j->x && w->act_type == (int)type)
+    j->act_type = type;
+    j->act_row = act_row_bytes(type, cols);
+    if (type == ACT_F32 && j->act_row == cols * sizeof *j->x) {
+        j->act = j->x;
         return;
+    }
     need = j->n * j->act_row;
+    if (w->act_of == j->x && w->act_type == (int)type) {
+        j->act = w->act;
+        return;
+    }
     if (need > w->act_cap) {
         free(w->act);
         w->act = mem_aligned(need, 1);
@@ -210,6 +204,7 @@ encode_act(struct apply_job *j)
     }
     w->act_of = j->x;
     w->act_type = (int)type;
+    j->act = w->act;
     pool_run(w->pool, (j->n + ROW_STEP - 1) / ROW_STEP, encode_task, j);
 }
 
@@ -230,19 +225,18 @@ apply_task(void *ctx, size_t i, unsigned thread)
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
     size_t row0 = i * j->step, row1 = min_size(row0 + j->step, rows);
 
-    if (m->kind == MATRIX_PACKED || j->n <= FEW) {
-        matmul_packed(j->y, rows, packed_data(m), packed_type(m), row0, row1,
-            cols, j->w->act, j->n);
-        spoil_rows(j, rows, row0, row1);
-    } else if (m->kind == MATRIX_FLOAT) {
-        gemm_f32(j->y, rows, j->x, cols, j->n, m->f, row0, row1, cols);
+    if (!m->widen) {
+        matmul_packed(j->y, rows, m->at.data, m->at.type, row0, row1, cols,
+            j->act, j->n);
+        if (j->act_type != ACT_F32)
+            spoil_rows(j, rows, row0, row1);
     } else {
         float *tile = thread_floats(&j->w->tiles[thread],
             &j->w->tile_cap[thread], j->step * cols);
 
         stored_widen(tile, &m->at, row0, row1 - row0);
-        gemm_f32(j->y + row0, rows, j->x, cols, j->n, tile, 0, row1 - row0,
-            cols);
+        matmul_packed(j->y + row0, rows, tile, QT_F32, 0, row1 - row0, cols,
+            j->act, j->n);
     }
     if (m->bias != NULL)
         for (size_t a = 0; a < j->n; a++)
@@ -261,7 +255,7 @@ apply_step(const struct matrix *m)
         step = 64;
     if (step > 256)
         step = 256;
-    if (m->kind == MATRIX_WIDEN)
+    if (m->widen)
         while (step > 16 && step * cols > TILE_FLOATS)
             step /= 2;
     return step;
@@ -276,8 +270,7 @@ matrix_apply(struct work *w, const struct matrix *m, float *y,
 
     if (n == 0)
         return;
-    if (m->kind == MATRIX_PACKED || n <= FEW)
-        encode_act(&j);
+    encode_act(&j);
     pool_run(w->pool, ((size_t)m->at.rows + j.step - 1) / j.step, apply_task,
         &j);
 }

@@ -12,6 +12,7 @@
 
 struct layer {
     const struct model *m; /* borrowed */
+    uint32_t index;
     struct block block;
     struct kv kv;
     struct work work;
@@ -22,23 +23,21 @@ int
 layer_load(struct layer **out, const struct model *m, uint32_t index,
     struct pool *pool, struct err *e)
 {
+    const struct making how = { .exact = true, .check = true, .pool = pool };
     struct layer *l = mem_calloc(1, sizeof *l);
 
     *out = NULL;
     l->m = m;
+    l->index = index;
     if (index >= m->c.layers)
         err_set(e, ERR_WORK, "%s: has no layer %u; the last one is %u",
             m->path, index, m->c.layers - 1);
     else
-        model_load_block(m, &l->block, index, true, pool, e);
+        model_load_block(m, &l->block, index, &how, e);
     if (e->code != 0) {
         layer_free(l);
         return e->code;
     }
-    /* the stored pages have been read once and will not be again */
-    for (size_t i = 0; i < m->ck.n; i++)
-        if (checkpoint_layer_of(m->ck.t[i].name) == (int)index)
-            checkpoint_done(&m->ck.t[i]);
     *out = l;
     return 0;
 }
@@ -48,6 +47,9 @@ layer_free(struct layer *l)
 {
     if (l == NULL)
         return;
+    for (size_t i = 0; i < l->m->plan.n; i++)
+        if (l->m->plan.t[i].layer == (int)l->index)
+            stored_done(&l->m->stored[i]);
     block_release(&l->block);
     kv_release(&l->kv);
     work_release(&l->work);

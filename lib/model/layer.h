@@ -1,9 +1,9 @@
 /*
  * layer.h - run a model one layer at a time over many texts
  *
- * For calibration: only one layer's weights are in memory, in float32 whatever
- * is stored, and a hook sees what goes into every matrix. The caller holds the
- * hidden states. Open the model with `lazy`.
+ * For calibration: only one layer's weights are in memory, as they are stored;
+ * they multiply as float32 whatever that is, and a hook sees what goes into
+ * every matrix. The caller holds the hidden states. Open the model with `lazy`.
  */
 #ifndef QUERN_MODEL_LAYER_H
 #define QUERN_MODEL_LAYER_H
@@ -13,14 +13,13 @@
 struct layer;
 
 /*
- * layer_load - convert layer `index` to float32; NaN and infinity are errors
- * that name tensor, row and column. Free with layer_free.
+ * layer_load - get layer `index` ready; NaN and infinity are errors that name
+ * tensor, row and column. Free with layer_free, which also lets go of the pages
+ * of its tensors.
  */
 int layer_load(struct layer **l, const struct model *m, uint32_t index,
     struct pool *pool, struct err *e);
 void layer_free(struct layer *l); /* NULL is fine */
-/* Bytes of its weights in memory. */
-size_t layer_bytes(const struct layer *l);
 
 /*
  * Called on the caller's thread, in order of texts, with x [n][cols] dense:

@@ -16,8 +16,11 @@
 enum {
     MAX_GENERATION_CONFIG = 1 << 20, /* bytes */
 };
-/* Models whose float32 weights are below this are converted at open. */
-static const uint64_t CONVERT_BYTES = 1u << 30;
+/*
+ * Models with fewer weights are looked at when they are opened, and their packed
+ * weights become float32 in memory where that is what multiplies.
+ */
+static const uint64_t FEW_WEIGHTS = 1u << 28;
 
 /* "[2048, 256]" */
 static void
@@ -266,7 +269,7 @@ int
 model_vector(const struct model *m, const struct tensor_plan *p, float *out,
     struct err *e)
 {
-    stored_to_f32(out, model_stored(m, p), 0, 1, NULL, e);
+    stored_to_f32(out, model_stored(m, p), 0, 1, e);
     if (p->plus_one && !m->ck.is_gguf)
         for (uint64_t i = 0; i < p->rows; i++)
             out[i] += 1.0f;
@@ -283,20 +286,13 @@ head_tensor(const struct model *m, enum tensor_role role)
     return NULL;
 }
 
-/* How matrices of a layer are made. */
-struct loading {
-    const struct model *m;
-    bool convert;
-    struct pool *pool;
-};
-
 static int
-load_rows(const struct loading *l, struct matrix *to, const struct stored *s,
+load_rows(const struct making *how, struct matrix *to, const struct stored *s,
     uint64_t row0, uint64_t rows, struct err *e)
 {
     const struct stored part = stored_slice(s, row0, rows);
 
-    return matrix_init(to, &part, l->convert, l->m->exact, l->pool, e);
+    return matrix_init(to, &part, how, e);
 }
 
 /* Rows in the order of rope pairs that are wanted in a folder's. */
@@ -308,36 +304,36 @@ needs_order(const struct model *m, const struct tensor_plan *p)
 
 /* One matrix of the file, which may be several that are multiplied. */
 static int
-load_matrix(const struct loading *l, struct block *b,
-    const struct tensor_plan *p, struct err *e)
+load_matrix(const struct model *m, struct block *b,
+    const struct tensor_plan *p, const struct making *how, struct err *e)
 {
-    const struct model_config *c = &l->m->c;
-    const struct stored *s = model_stored(l->m, p);
+    const struct model_config *c = &m->c;
+    const struct stored *s = model_stored(m, p);
     uint64_t q = (uint64_t)c->heads * c->head_dim;
     uint64_t kv = (uint64_t)c->kv_heads * c->head_dim;
     struct expert *x = p->experts > 0 ? &b->experts[p->expert] : NULL;
 
     switch (p->role) {
     case ROLE_QKV:
-        if (load_rows(l, &b->m[ROLE_Q], s, 0, q, e) != 0 ||
-            load_rows(l, &b->m[ROLE_K], s, q, kv, e) != 0)
+        if (load_rows(how, &b->m[ROLE_Q], s, 0, q, e) != 0 ||
+            load_rows(how, &b->m[ROLE_K], s, q, kv, e) != 0)
             return e->code;
-        return load_rows(l, &b->m[ROLE_V], s, q + kv, kv, e);
+        return load_rows(how, &b->m[ROLE_V], s, q + kv, kv, e);
     case ROLE_GATE_UP:
-        if (load_rows(l, &b->m[ROLE_GATE], s, 0, c->ffn, e) != 0)
+        if (load_rows(how, &b->m[ROLE_GATE], s, 0, c->ffn, e) != 0)
             return e->code;
-        return load_rows(l, &b->m[ROLE_UP], s, c->ffn, c->ffn, e);
+        return load_rows(how, &b->m[ROLE_UP], s, c->ffn, c->ffn, e);
     case ROLE_GATE_EXPERT:
-        return load_rows(l, &x->gate, s, 0, s->rows, e);
+        return load_rows(how, &x->gate, s, 0, s->rows, e);
     case ROLE_UP_EXPERT:
-        return load_rows(l, &x->up, s, 0, s->rows, e);
+        return load_rows(how, &x->up, s, 0, s->rows, e);
     case ROLE_DOWN_EXPERT:
-        return load_rows(l, &x->down, s, 0, s->rows, e);
+        return load_rows(how, &x->down, s, 0, s->rows, e);
     default:
-        if (needs_order(l->m, p))
-            return matrix_init_reordered(&b->m[p->role], s, c->head_dim,
-                l->convert, l->m->exact, l->pool, e);
-        return load_rows(l, &b->m[p->role], s, 0, s->rows, e);
+        if (needs_order(m, p))
+            return matrix_init_reordered(&b->m[p->role], s, c->head_dim, how,
+                e);
+        return load_rows(how, &b->m[p->role], s, 0, s->rows, e);
     }
 }
 
@@ -360,10 +356,8 @@ load_vector(const struct model *m, const struct tensor_plan *p, float *out,
 
 int
 model_load_block(const struct model *m, struct block *b, uint32_t layer,
-    bool convert, struct pool *pool, struct err *e)
+    const struct making *how, struct err *e)
 {
-    const struct loading l = { m, convert, pool };
-
     b->local = config_is_local(&m->c, layer);
     if (config_has_experts(&m->c, layer)) {
         b->n_experts = m->c.experts;
@@ -374,7 +368,7 @@ model_load_block(const struct model *m, struct block *b, uint32_t layer,
         float **vector = p->bias ? &b->bias[p->role] : &b->norm[p->role];
 
         if (p->rank == 2) {
-            load_matrix(&l, b, p, e);
+            load_matrix(m, b, p, how, e);
         } else {
             *vector = mem_aligned((size_t)p->rows, sizeof **vector);
             load_vector(m, p, *vector, e);
@@ -387,38 +381,27 @@ model_load_block(const struct model *m, struct block *b, uint32_t layer,
     return 0;
 }
 
-/* Float32 bytes of all matrices that could be converted. */
+/* Of the weights that multiply as floats. */
 static bool
-worth_converting(const struct model *m)
+has_few_weights(const struct model *m)
 {
-    uint64_t bytes = 0;
+    uint64_t n = 0;
 
     for (size_t i = 0; i < m->plan.n; i++) {
         const struct stored *s = &m->stored[i];
 
         /* at most 2^22 * 2^16 values each, and 2^20 tensors: no overflow */
         if (m->exact || qtype_info(s->type)->act == ACT_F32)
-            bytes += s->rows * s->cols * sizeof(float);
+            n += s->rows * s->cols;
     }
-    return bytes < CONVERT_BYTES;
-}
-
-/*
- * What was converted has been read once and need not stay in memory. A tied
- * folder's ignored output matrix was not read at all; what a GGUF file has
- * packed is read again and again.
- */
-static void
-drop_pages(const struct model *m)
-{
-    for (size_t i = 0; (m->exact || !m->ck.is_gguf) && i < m->ck.n; i++)
-        checkpoint_done(&m->ck.t[i]);
+    return n < FEW_WEIGHTS;
 }
 
 static int
 load_weights(struct model *m, struct pool *pool, struct err *e)
 {
-    bool convert = !m->lazy && worth_converting(m);
+    const bool few = !m->lazy && has_few_weights(m);
+    const struct making how = { m->exact, few, few, pool };
     const struct tensor_plan *out = head_tensor(m, ROLE_OUTPUT);
     const struct tensor_plan *norm = head_tensor(m, ROLE_OUTPUT_NORM);
     const struct tensor_plan *embed = head_tensor(m, ROLE_EMBED);
@@ -426,17 +409,14 @@ load_weights(struct model *m, struct pool *pool, struct err *e)
     m->blocks = mem_calloc(m->c.layers, sizeof *m->blocks);
     m->output_norm = mem_aligned(m->c.hidden, sizeof *m->output_norm);
     if (model_vector(m, norm, m->output_norm, e) != 0 ||
-        matrix_init(&m->embed, model_stored(m, embed), convert, m->exact, pool,
-        e) != 0)
+        matrix_init(&m->embed, model_stored(m, embed), &how, e) != 0)
         return e->code;
-    if (out != NULL && matrix_init(&m->output, model_stored(m, out), convert,
-        m->exact, pool, e) != 0)
+    if (out != NULL &&
+        matrix_init(&m->output, model_stored(m, out), &how, e) != 0)
         return e->code;
     for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++)
-        if (model_load_block(m, &m->blocks[i], i, convert, pool, e) != 0)
+        if (model_load_block(m, &m->blocks[i], i, &how, e) != 0)
             return e->code;
-    if (convert)
-        drop_pages(m);
     return 0;
 }
 
@@ -587,12 +567,7 @@ model_embed_rows(const struct model *m, const int32_t *ids, size_t n,
     size_t h = m->c.hidden;
 
     for (size_t i = 0; i < n; i++) {
-        size_t id = (size_t)ids[i];
-
-        if (m->embed.f != NULL)
-            memcpy(x + i * h, m->embed.f + id * h, h * sizeof *x);
-        else
-            stored_widen(x + i * h, &m->embed.at, id, 1);
+        stored_widen(x + i * h, &m->embed.at, (uint64_t)ids[i], 1);
         if (m->c.embed_scale != 1.0)
             scale_f32(x + i * h, (float)m->c.embed_scale, x + i * h, h);
     }

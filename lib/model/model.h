@@ -2,15 +2,16 @@
  * model.h - a language model that can be run, from a Hugging Face folder or a
  * GGUF file
  *
- * Arithmetic follows what is stored. F32, F16 and BF16 weights multiply in
- * float32 (OpenBLAS on fixed tiles); the packed types of GGUF multiply straight
- * from the mapped file with activations in blocks of 8-bit integers, as
- * llama.cpp's CPU code does. A baseline is opened `exact`: packed weights, too,
+ * Arithmetic follows what is stored, and products are taken straight from the
+ * mapped file: F32, F16 and BF16 weights multiply in float32, the packed types
+ * of GGUF with activations in blocks of 8-bit integers, as llama.cpp's CPU code
+ * does. A baseline is opened `exact`: packed weights, too,
  * multiply in float32, and a GGUF file gives the very bits that the folder it
  * was converted from without loss would. Keys and values are kept in float32.
  *
  * A model never changes once it is open: any number of sessions, one a thread,
- * may run on it at once. Results do not depend on the number of threads.
+ * may run on it at once. Results do not depend on the number of threads, on the
+ * machine, or on how a text is cut into calls.
  */
 #ifndef QUERN_MODEL_MODEL_H
 #define QUERN_MODEL_MODEL_H
@@ -31,9 +32,9 @@ struct model;
 
 struct model_open_opts {
     bool no_tokenizer; /* leave the tokenizer out; model_tokenizer is NULL */
-    bool lazy;         /* convert nothing at open: for layer.h; also exact */
+    bool lazy;         /* touch no layer at open: for layer.h; also exact */
     bool exact;        /* float32 whatever is stored */
-    struct pool *pool; /* converts weights at open; NULL: alone */
+    struct pool *pool; /* looks at weights at open; NULL: alone */
 };
 
 /*
@@ -41,8 +42,9 @@ struct model_open_opts {
  *
  * Errors: unknown architecture or rope type, numbers out of range, a tensor
  * that is missing, unexpected, of another shape or type, and a NaN or infinity
- * in what is converted at open; each names the file and the tensor. `opts` may
- * be NULL. On error *m is NULL. Free with model_free.
+ * in what multiplies as float, looked for at open in models of fewer than 2^28
+ * such weights; each names the file and the tensor. `opts` may be NULL. On error
+ * *m is NULL. Free with model_free.
  */
 int model_open(struct model **m, const char *path,
     const struct model_open_opts *opts, struct err *e);

@@ -38,9 +38,9 @@ const struct stored *model_stored(const struct model *m,
  */
 int model_vector(const struct model *m, const struct tensor_plan *p,
     float *out, struct err *e);
-/* All of a layer; with `convert` in float32, packed matrices only if exact. */
+/* All of a layer. */
 int model_load_block(const struct model *m, struct block *b, uint32_t layer,
-    bool convert, struct pool *pool, struct err *e);
+    const struct making *how, struct err *e);
 /* The matrix that makes logits. */
 const struct matrix *model_output(const struct model *m);
 /* Rows of the embedding: x [n][hidden]. Ids must be in range. */

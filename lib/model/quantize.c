@@ -336,10 +336,10 @@ load_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     if (p->rank < 2)
         return load_vector(q, p, row0, rows, w, e);
     if (source_row(q, p, 1) == 1)
-        return stored_to_f32(w, s, row0, rows, NULL, e);
+        return stored_to_f32(w, s, row0, rows, e);
     for (uint64_t r = 0; r < rows; r++)
         if (stored_to_f32(w + r * p->cols, s, source_row(q, p, row0 + r), 1,
-                NULL, e))
+                e))
             return e->code;
     return 0;
 }
@@ -559,6 +559,7 @@ quantize_write(struct quantize *q, struct gguf_writer *w, struct pool *pool,
     for (size_t i = 0; i < q->n; i++) {
         if (encode_tensor(q, &q->t[i], w, pool, e))
             return e->code;
+        stored_done(model_stored(q->model, q->t[i].plan));
         progress_add(progress, 1);
     }
     return 0;

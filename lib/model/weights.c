@@ -8,15 +8,10 @@
 #include <string.h>
 
 #include "kernels/decode.h"
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
 
-enum { CONVERT_ROWS = 64 };
-
-static bool
-is_wide(enum qtype t)
-{
-    return t == QT_F32 || t == QT_F16 || t == QT_BF16;
-}
+enum { LOOK_WEIGHTS = 1 << 18 }; /* of a task */
 
 uint64_t
 stored_bytes(const struct stored *t)
@@ -34,6 +29,12 @@ stored_widen(float *dst, const struct stored *t, uint64_t row0, uint64_t rows)
         (size_t)(rows * t->cols));
 }
 
+void
+stored_done(const struct stored *t)
+{
+    map_done(t->data, stored_bytes(t));
+}
+
 struct stored
 stored_slice(const struct stored *t, uint64_t row0, uint64_t rows)
 {
@@ -43,24 +44,6 @@ stored_slice(const struct stored *t, uint64_t row0, uint64_t rows)
     part.data = p + row0 * qtype_row_bytes(t->type, (size_t)t->cols);
     part.rows = rows;
     return part;
-}
-
-struct convert_job {
-    float *dst;
-    const struct stored *t;
-    uint64_t row0, rows;
-};
-
-static void
-convert_task(void *ctx, size_t i, unsigned thread)
-{
-    const struct convert_job *j = ctx;
-    uint64_t first = (uint64_t)i * CONVERT_ROWS;
-    uint64_t n = j->rows - first < CONVERT_ROWS ? j->rows - first :
-        CONVERT_ROWS;
-
-    (void)thread;
-    stored_widen(j->dst + first * j->t->cols, j->t, j->row0 + first, n);
 }
 
 /* x * 0 is 0 for every finite x, so one sum tells of a whole row. */
@@ -90,66 +73,116 @@ check_finite(const float *x, const struct stored *t, uint64_t row0,
 
 int
 stored_to_f32(float *dst, const struct stored *t, uint64_t row0,
-    uint64_t rows, struct pool *pool, struct err *e)
+    uint64_t rows, struct err *e)
 {
-    struct convert_job j = { dst, t, row0, rows };
-
-    pool_run(pool, (size_t)((rows + CONVERT_ROWS - 1) / CONVERT_ROWS),
-        convert_task, &j);
+    stored_widen(dst, t, row0, rows);
     return check_finite(dst, t, row0, rows, e);
 }
 
+/* A tensor as float32, kept or only looked at. */
+struct look {
+    const struct stored *t;
+    uint64_t step; /* rows of a task */
+    float *to;     /* [rows][cols], or NULL */
+    float **row;   /* [threads][cols], where they go that are not kept */
+    bool *bad;     /* [tasks]: not all is finite */
+};
+
+static void
+look_task(void *ctx, size_t i, unsigned thread)
+{
+    const struct look *l = ctx;
+    uint64_t row0 = (uint64_t)i * l->step, left = l->t->rows - row0;
+    uint64_t end = row0 + (left < l->step ? left : l->step);
+    struct err ignored = { 0 };
+
+    for (uint64_t r = row0; r < end && !l->bad[i]; r++) {
+        float *to = l->to != NULL ? l->to + r * l->t->cols : l->row[thread];
+
+        l->bad[i] = stored_to_f32(to, l->t, r, 1, &ignored) != 0;
+    }
+}
+
+/* Errors are those of the first bad row, whoever found it when. */
+static int
+look_at(const struct stored *t, float *to, struct pool *pool, struct err *e)
+{
+    unsigned threads = pool_threads(pool);
+    struct look l = { .t = t, .step = LOOK_WEIGHTS / t->cols + 1, .to = to };
+    size_t tasks = (size_t)((t->rows + l.step - 1) / l.step);
+
+    l.row = mem_calloc(threads, sizeof *l.row);
+    for (unsigned i = 0; i < threads; i++)
+        l.row[i] = mem_aligned((size_t)t->cols, sizeof **l.row);
+    l.bad = mem_calloc(tasks, sizeof *l.bad);
+    pool_run(pool, tasks, look_task, &l);
+    for (size_t i = 0; i < tasks; i++)
+        for (uint64_t r = i * l.step; l.bad[i] && e->code == 0; r++)
+            stored_to_f32(l.row[0], t, r, 1, e);
+    for (unsigned i = 0; i < threads; i++)
+        free(l.row[i]);
+    free(l.row);
+    free(l.bad);
+    return e->code;
+}
+
+static int
+convert(struct matrix *m, struct pool *pool, struct err *e)
+{
+    float *f = mem_aligned((size_t)(m->at.rows * m->at.cols), sizeof *f);
+
+    look_at(&m->at, f, pool, e);
+    if (m->owned == NULL)
+        stored_done(&m->at); /* read once, and not again */
+    free(m->owned);
+    m->owned = f;
+    m->at.data = f;
+    m->at.type = QT_F32;
+    return e->code;
+}
+
+static int
+make_ready(struct matrix *m, const struct making *how, struct err *e)
+{
+    bool packed = qtype_info(m->at.type)->act != ACT_F32;
+
+    if (packed && how->exact && how->convert)
+        return convert(m, how->pool, e);
+    m->widen = packed && how->exact;
+    if (how->check && (m->widen || !packed))
+        look_at(&m->at, NULL, how->pool, e);
+    return e->code;
+}
+
 int
-matrix_init(struct matrix *m, const struct stored *t, bool convert,
-    bool exact, struct pool *pool, struct err *e)
+matrix_init(struct matrix *m, const struct stored *t,
+    const struct making *how, struct err *e)
 {
     *m = (struct matrix){ .at = *t };
-    if (!is_wide(t->type) && !exact) {
-        m->kind = MATRIX_PACKED;
-        return 0;
-    }
-    if (convert) {
-        m->kind = MATRIX_FLOAT;
-        m->owned = mem_aligned((size_t)(t->rows * t->cols), sizeof(float));
-        m->f = m->owned;
-        return stored_to_f32(m->owned, t, 0, t->rows, pool, e);
-    }
-    if (t->type == QT_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
-        m->kind = MATRIX_FLOAT;
-        m->f = t->data;
-        return 0;
-    }
-    m->kind = MATRIX_WIDEN;
-    return 0;
+    return make_ready(m, how, e);
 }
 
 int
 matrix_init_reordered(struct matrix *m, const struct stored *t,
-    uint32_t head_dim, bool convert, bool exact, struct pool *pool,
-    struct err *e)
+    uint32_t head_dim, const struct making *how, struct err *e)
 {
     size_t bytes = qtype_row_bytes(t->type, (size_t)t->cols);
     uint8_t *rows = mem_aligned((size_t)t->rows, bytes);
     const uint8_t *from = t->data;
-    struct stored copy = *t;
 
+    *m = (struct matrix){ .at = *t, .owned = rows };
     for (uint64_t r = 0; r < t->rows; r++)
         memcpy(rows + arch_source_row(r, head_dim) * bytes, from + r * bytes,
             bytes);
-    copy.data = rows;
-    matrix_init(m, &copy, convert, exact, pool, e);
-    if (m->owned == NULL)
-        m->rows = rows;
-    else
-        free(rows);
-    return e->code;
+    stored_done(t);
+    m->at.data = rows;
+    return make_ready(m, how, e);
 }
 
 void
 matrix_release(struct matrix *m)
 {
     free(m->owned);
-    free(m->rows);
     *m = (struct matrix){ 0 };
 }
 

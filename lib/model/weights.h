@@ -22,20 +22,20 @@ struct stored {
     const char *path, *name; /* for messages; borrowed */
 };
 
-/* How a matrix multiplies. */
-enum matrix_kind {
-    MATRIX_FLOAT,  /* float32 in memory (`f`) or aligned in the mapping */
-    MATRIX_WIDEN,  /* made float32 a few rows at a time */
-    MATRIX_PACKED, /* blocks, straight from the mapping */
+/* Multiplies straight from where it is stored, mostly the mapping. */
+struct matrix {
+    struct stored at;
+    bool widen;        /* blocks become float32 a few rows at a time */
+    void *owned;       /* what at.data points into, or NULL: the mapping */
+    const float *bias; /* [rows] or NULL; borrowed */
 };
 
-struct matrix {
-    enum matrix_kind kind;
-    struct stored at;
-    const float *f;    /* MATRIX_FLOAT: [rows][cols] */
-    float *owned;      /* what `f` was converted into, or NULL */
-    void *rows;        /* the rows of `at` in another order, or NULL; owned */
-    const float *bias; /* [rows] or NULL */
+/* How matrices are made ready. */
+struct making {
+    bool exact;   /* packed tensors multiply in float32, */
+    bool convert; /* which they become now, in memory */
+    bool check;   /* NaN and infinity in what multiplies as float are errors */
+    struct pool *pool;
 };
 
 struct expert {
@@ -57,8 +57,8 @@ struct block {
  * NaN and infinity are errors that name row and column; dst is filled.
  */
 int stored_to_f32(float *dst, const struct stored *t, uint64_t row0,
-    uint64_t rows, struct pool *pool, struct err *e);
-/* The same without looking for NaN: for a few rows in a hot loop. */
+    uint64_t rows, struct err *e);
+/* As stored_to_f32 without looking for NaN: for a few rows in a hot loop. */
 void stored_widen(float *dst, const struct stored *t, uint64_t row0,
     uint64_t rows);
 
@@ -66,24 +66,25 @@ void stored_widen(float *dst, const struct stored *t, uint64_t row0,
 struct stored stored_slice(const struct stored *t, uint64_t row0,
     uint64_t rows);
 
+/* map_done: its pages need not stay in memory. */
+void stored_done(const struct stored *t);
+
 /* Bytes of the tensor as stored. */
 uint64_t stored_bytes(const struct stored *t);
 
 /*
- * matrix_init - decide how to multiply
- * With `convert` it is made float32 in memory now. A packed tensor is neither
- * converted nor widened, but multiplied as it is, unless `exact` asks for
- * products in float32.
+ * matrix_init - get ready to multiply
+ * Floats multiply in float32 and blocks in 8-bit integers as they are stored,
+ * unless `how` says otherwise of blocks.
  */
-int matrix_init(struct matrix *m, const struct stored *t, bool convert,
-    bool exact, struct pool *pool, struct err *e);
+int matrix_init(struct matrix *m, const struct stored *t,
+    const struct making *how, struct err *e);
 /*
  * The same of a GGUF tensor whose rows are in the order of rope pairs in heads
  * of `head_dim`: here they are put back in the order of the folder.
  */
 int matrix_init_reordered(struct matrix *m, const struct stored *t,
-    uint32_t head_dim, bool convert, bool exact, struct pool *pool,
-    struct err *e);
+    uint32_t head_dim, const struct making *how, struct err *e);
 void matrix_release(struct matrix *m);
 
 void block_release(struct block *b);

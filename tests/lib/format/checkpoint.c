@@ -110,7 +110,7 @@ test_opens_a_single_file(void **state)
     assert_true(v[0] == 1.0f && v[1] == 2.0f);
     assert_int_equal(checkpoint_to_f32(&c.t[0], v, 1, 1, &e), 0);
     assert_true(v[0] == 2.0f);
-    checkpoint_done(&c.t[0]);
+    map_done(c.t[0].data, c.t[0].bytes);
     checkpoint_close(&c);
     checkpoint_close(&c);
 }
@@ -353,7 +353,7 @@ test_opens_a_real_model(void **state)
 
         assert_int_equal(checkpoint_to_f32(&c.t[i], v, 0, c.t[i].shape[0], &e),
             0);
-        checkpoint_done(&c.t[i]);
+        map_done(c.t[i].data, c.t[i].bytes);
         free(v);
     }
     checkpoint_close(&c);
