@@ -56,27 +56,6 @@ layer_free(struct layer *l)
     free(l);
 }
 
-static size_t
-matrix_bytes(const struct matrix *m)
-{
-    return m->owned == NULL ? 0 :
-        (size_t)(m->at.rows * m->at.cols) * sizeof(float);
-}
-
-size_t
-layer_bytes(const struct layer *l)
-{
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < ROLE_COUNT; i++)
-        bytes += matrix_bytes(&l->block.m[i]);
-    for (uint32_t i = 0; i < l->block.n_experts; i++)
-        bytes += matrix_bytes(&l->block.experts[i].gate) +
-            matrix_bytes(&l->block.experts[i].up) +
-            matrix_bytes(&l->block.experts[i].down);
-    return bytes;
-}
-
 int
 model_embed(const struct model *m, const int32_t *ids, size_t n,
     float *hidden, struct err *e)
