@@ -37,9 +37,14 @@ folder_layout(struct layout *l, const char *dir, struct err *e)
 {
     char *path = path_join(dir, "config.json");
     json_t *config = json_read(path, CONFIG_MAX, NULL, e);
+    json_t *text = config != NULL ? config_text(config, path, e) : NULL;
     int64_t layers = 0, heads = 1, shared = 1;
 
-    if (config != NULL) {
+    if (text != NULL) {
+        json_decref(config);
+        config = text;
+    }
+    if (config != NULL && e->code == 0) {
         const char *type = json_string_value(
             json_object_get(config, "model_type"));
 

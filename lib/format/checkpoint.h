@@ -97,7 +97,8 @@ uint64_t checkpoint_weight_bytes(const struct checkpoint *c);
 /*
  * Layer of a tensor name: the number after the component `layers` or, in GGUF,
  * after `blk` at its beginning ("model.layers.7.mlp.up_proj.weight" and
- * "blk.7.ffn_up.weight": 7), or -1 if it belongs to none.
+ * "blk.7.ffn_up.weight": 7), or -1 if it belongs to none. Layers of a vision
+ * tower are not the text model's: -1.
  */
 int checkpoint_layer_of(const char *name);
 

@@ -49,6 +49,9 @@ checkpoint_layer_of(const char *name)
     static const char mark[] = "layers.", block[] = "blk.";
     const char *p = name;
 
+    if (str_starts(name, "vision_tower.") ||
+        str_starts(name, "model.vision_tower."))
+        return -1; /* its layers are others */
     if (str_starts(name, block))
         return layer_number(name + sizeof block - 1);
     while ((p = strstr(p, mark)) != NULL) {

@@ -7,6 +7,7 @@
 #include "lib/base/file.h"
 #include "lib/format/checkpoint.h"
 #include "lib/inspect/kinds.h"
+#include "lib/model/arch.h"
 
 static void
 add_files(json_t *v, const struct checkpoint *c)
@@ -32,11 +33,16 @@ add_model(json_t *v, const char *path, const struct checkpoint *c)
 {
     char *place = path_join(path, "config.json");
     char *words = path_join(path, "tokenizer.json");
+    json_t *ignored = json_array();
     struct model_config config;
     struct err e = { 0 };
 
     config_from_hf(&config, c->config, place, &e);
     model_set(v, &config, &e);
+    for (size_t i = 0; i < c->n && e.code == 0; i++)
+        if (arch_ignores(&config, c->t[i].name))
+            json_array_append_new(ignored, value_string(c->t[i].name));
+    value_set(json_object_get(v, "model"), "ignored", ignored);
     model_set_runs(v, path);
     value_set(v, "tokenizer", NULL);
     if (file_exists(words))

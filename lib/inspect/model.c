@@ -246,10 +246,19 @@ model_view(const json_t *v, struct str *out)
 {
     const json_t *m = json_object_get(v, "model");
     const json_t *t = json_object_get(v, "tokenizer");
+    const json_t *ignored = json_object_get(m, "ignored");
     const char *why = string(m, "why_not");
 
     if (json_object_get(m, "layers") != NULL)
         view_config(m, out);
+    if (json_array_size(ignored) > 0) {
+        const char *first = json_string_value(json_array_get(ignored, 0));
+
+        str_addf(out, "           does not read %zu tensors, such as ",
+            json_array_size(ignored));
+        grid_escape(out, first, strlen(first));
+        str_addc(out, '\n');
+    }
     if (*why != 0) {
         str_addf(out, "%-11sdoes not run: ",
             json_object_get(m, "layers") != NULL ? "" : "model");

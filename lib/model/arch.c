@@ -325,20 +325,43 @@ heads_of(const struct model_config *c, enum heads heads)
     return heads == Q_HEADS ? c->heads : c->kv_heads;
 }
 
+/* What stands before "layers.0." and "norm.weight". */
+static const char *const prefixes[] = {
+    [NAMES_PLAIN] = "model.",
+    [NAMES_NESTED] = "language_model.model.",
+    [NAMES_INNER] = "model.language_model.",
+};
+
+static void
+name_head(struct model_plan *p, struct tensor_plan *t, enum folder_names names)
+{
+    static const char plain[] = "model.";
+
+    if (str_starts(t->hf, plain))
+        t->hf = arena_printf(&p->arena, "%s%s", prefixes[names],
+            t->hf + sizeof plain - 1);
+    else if (names == NAMES_NESTED)
+        t->hf = arena_printf(&p->arena, "language_model.%s", t->hf);
+}
+
 static void
 name_tensor(struct model_plan *p, struct tensor_plan *t,
-    const struct tensor_row *row)
+    const struct tensor_row *row, enum folder_names names)
 {
-    if (t->layer < 0)
+    const char *prefix = prefixes[names];
+
+    if (t->layer < 0) {
+        name_head(p, t, names);
         return;
+    }
     t->gguf = t->expert > 0 ? t[-1].gguf :
         arena_printf(&p->arena, "blk.%d.%s", t->layer, row->gguf);
     if (row->expert == NULL)
-        t->hf = arena_printf(&p->arena, "model.layers.%d.%s", t->layer,
+        t->hf = arena_printf(&p->arena, "%slayers.%d.%s", prefix, t->layer,
             row->hf);
     else
-        t->hf = arena_printf(&p->arena, "model.layers.%d.%s.%u.%s", t->layer,
-            row->hf, t->expert, row->expert);
+        t->hf = arena_printf(&p->arena, "%slayers.%d.%s.%u.%s", prefix,
+            t->layer, row->hf, t->expert, row->expert);
 }
 
 static void
@@ -361,7 +384,7 @@ add_rows(struct model_plan *p, const struct model_config *c,
                 .experts = experts, .expert = i, .exact = row->exact,
                 .plus_one = row->norm && archs[c->arch].plus_one,
                 .hf = row->hf, .gguf = row->gguf };
-            name_tensor(p, t, row);
+            name_tensor(p, t, row, c->names);
         }
     }
 }
@@ -507,9 +530,28 @@ arch_from_gguf(enum arch *a, const char *name, const char *place,
     return find_arch(a, name, false, place, e);
 }
 
+/* Parts of a folder that see, and hand what they saw to the text model. */
+static bool
+is_other_part(const char *name)
+{
+    static const char *const parts[] = { "vision_tower.",
+        "multi_modal_projector." };
+
+    if (str_starts(name, "model."))
+        name += strlen("model.");
+    for (size_t i = 0; i < countof(parts); i++)
+        if (str_starts(name, parts[i]))
+            return true;
+    return false;
+}
+
 bool
 arch_ignores(const struct model_config *c, const char *hf_name)
 {
+    if (c->names != NAMES_PLAIN && is_other_part(hf_name))
+        return true;
+    if (c->names == NAMES_NESTED && str_starts(hf_name, "language_model."))
+        hf_name += strlen("language_model.");
     return str_ends(hf_name, "rotary_emb.inv_freq") ||
         str_ends(hf_name, ".attention.masked_bias") ||
         str_ends(hf_name, ".attention.bias") ||

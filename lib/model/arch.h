@@ -121,7 +121,10 @@ bool arch_permutes_qk(enum arch a);
 /* Norms multiply by w + 1, which is what GGUF holds. */
 bool arch_norm_plus_one(enum arch a);
 
-/* A tensor that a checkpoint may carry and nobody needs (rotary tables). */
+/*
+ * A tensor that a checkpoint may carry and nobody needs: rotary tables, a tied
+ * output matrix, and the parts that see where the text model is one of several.
+ */
 bool arch_ignores(const struct model_config *c, const char *hf_name);
 
 #endif

@@ -42,6 +42,14 @@ enum arch {
     ARCH_COUNT
 };
 
+/* What a folder's tensors are called. */
+enum folder_names {
+    NAMES_PLAIN, /* model.layers.0. */
+    /* the text model is one part of several, named in two ways */
+    NAMES_NESTED, /* language_model.model.layers.0. */
+    NAMES_INNER,  /* model.language_model.layers.0. */
+};
+
 enum rope_type {
     ROPE_DEFAULT,
     ROPE_LINEAR,  /* inv / factor */
@@ -70,6 +78,7 @@ struct rope_config {
 
 struct model_config {
     enum arch arch;
+    enum folder_names names;
     uint32_t hidden, ffn, layers, heads, kv_heads, head_dim;
     uint32_t vocab;     /* rows of the embedding */
     uint32_t positions; /* that it was made for */
@@ -98,6 +107,13 @@ struct model_config {
 /* `place` starts every message, e.g. "model/config.json". */
 int config_from_hf(struct model_config *c, const json_t *config,
     const char *place, struct err *e);
+/*
+ * config_text - the text model's config of one that has other parts, too
+ * (Gemma3ForConditionalGeneration), with what `text_config` leaves out: the
+ * defaults of its class in transformers. The caller decrefs. NULL: the config is
+ * a text model's own, or an error is set.
+ */
+json_t *config_text(const json_t *config, const char *place, struct err *e);
 /* Adds the end ids of generation_config.json (or of another config). */
 void config_add_eos(struct model_config *c, const json_t *config);
 int config_from_gguf(struct model_config *c, const struct gguf *g,

@@ -348,14 +348,27 @@ read_rest(struct model_config *c, const json_t *o, const char *place,
     return e->code;
 }
 
-int
-config_from_hf(struct model_config *c, const json_t *config,
-    const char *place, struct err *e)
+static int
+read_all(struct model_config *c, const json_t *config, const char *place,
+    struct err *e)
 {
-    *c = (struct model_config){ .bos = -1 };
     if (arch_from_hf(&c->arch, config, place, e) != 0 ||
         read_sizes(c, config, place, e) != 0 ||
         read_rope(c, config, place, e) != 0)
         return e->code;
     return read_rest(c, config, place, e);
+}
+
+int
+config_from_hf(struct model_config *c, const json_t *config,
+    const char *place, struct err *e)
+{
+    json_t *text = config_text(config, place, e);
+
+    *c = (struct model_config){ .bos = -1,
+        .names = text != NULL ? NAMES_NESTED : NAMES_PLAIN };
+    if (e->code == 0)
+        read_all(c, text != NULL ? text : config, place, e);
+    json_decref(text);
+    return e->code;
 }

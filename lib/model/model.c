@@ -135,6 +135,9 @@ open_hf(struct model *m, struct err *e)
     free(place);
     if (e->code != 0 || read_generation_config(m, e) != 0)
         return e->code;
+    if (m->c.names == NAMES_NESTED && checkpoint_find(&m->ck,
+            "model.language_model.embed_tokens.weight") != NULL)
+        m->c.names = NAMES_INNER;
     model_plan(&m->plan, &m->c);
     m->stored = mem_calloc(m->plan.n, sizeof *m->stored);
     return bind_hf(m, e);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What is wrong with a policy is said in one line: file, line, column, cure."""
+import json
 import os
 import sys
 
@@ -354,7 +355,6 @@ def ready_policies(top):
 
 def policy_json(top):
     """policy.json says what is enforced and what is not, and where it stands"""
-    import json
     p = project(top)
     v = json.loads(p.get("build/policy.json"))
     items = {i["id"]: i for i in v["items"]}
@@ -378,7 +378,6 @@ def policy_json(top):
 def one_look(top):
     """without a reserve there is one look and alpha is split over candidates
     alone, or not at all"""
-    import json
     p = project(top)
     p.edit(", reserve: data/facts-more.jsonl", "")
     p.gen()
@@ -451,11 +450,23 @@ def foreign_matrix(top):
           "calibrate is there and nobody reads it")
 
 
+def text_of_more(top):
+    """a model that sees has the layers of its text_config, or those that its
+    class has"""
+    p = project(top)
+    for text, layers in ({"num_hidden_layers": 3}, 3), ({}, 26):
+        p.put("model/config.json", json.dumps(dict(
+            architectures=["Gemma3ForConditionalGeneration"],
+            text_config=text, vision_config={"num_hidden_layers": 27})))
+        p.gen()
+        equal(len([f for f in os.listdir(p.path("build/stages"))
+                   if f.startswith("quantize.q4k.l")]), layers)
+
+
 def waivers_keep_answers(top):
     """a waived item needs no answer, and an answered one may be waived"""
     p = project(top)
     done = p.gen("--print")
-    import json
     items = {i["id"]: i for i in json.loads(done.stdout)["items"]}
     equal(items["ship.flag"]["answer"], "not answered")
     p.edit("  archive: {store: store}", "  archive: {store: store}\n"
@@ -469,4 +480,4 @@ def waivers_keep_answers(top):
 if __name__ == "__main__":
     main([every_mistake, not_a_model, bomb, not_text, usage, ready_policies,
           policy_json, one_look, shared_parts, mixes, foreign_matrix,
-          waivers_keep_answers])
+          text_of_more, waivers_keep_answers])

@@ -3,6 +3,7 @@
 models of pebble's width with what makes each of them different."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -109,6 +110,88 @@ def two_rotations(b):
     check_quality(b, path)
 
 
+def part_of_more(b):
+    """Gemma 3 as one part of a model that sees: either way of naming, whatever
+    the config leaves to its class; the same file as of the text model alone."""
+    prepare(b, "Gemma3")
+    want = b.candidate("q8", "Q8_0", "awq")
+    want = open(want, "rb").read()
+    plain, folder = b.model, os.path.join(b.top, "nested")
+    with open(os.path.join(plain, "config.json")) as f:
+        config = json.load(f)
+    tensors = step.read_safetensors(os.path.join(plain, "model.safetensors"))
+    for name, value in dict(head_dim=256, vocab_size=262208,
+                            rms_norm_eps=1e-6, attention_bias=False).items():
+        if config.get(name) == value:
+            del config[name]
+    text = {k: v for k, v in config.items()
+            if k not in ("architectures", "model_type", "eos_token_id",
+                         "hidden_activation", "rope_local_base_freq",
+                         "torch_dtype", "transformers_version")}
+    whole = dict(architectures=["Gemma3ForConditionalGeneration"],
+                 model_type="gemma3", text_config=text,
+                 vision_config={"num_hidden_layers": 27},
+                 eos_token_id=[config["eos_token_id"]],
+                 torch_dtype="bfloat16")
+    seen = {"vision_tower.vision_model.encoder.layers.9.mlp.fc1.weight":
+            ("BF16", [2], bytes(4)),
+            "multi_modal_projector.mm_soft_emb_norm.weight":
+            ("BF16", [1], bytes(2))}
+    for first, other in (("language_model.model.", ""),
+                         ("model.language_model.", "model.")):
+        shutil.copytree(plain, folder)
+        step.write_safetensors(
+            os.path.join(folder, "model.safetensors"),
+            dict({first + n[len("model."):]: t for n, t in tensors.items()},
+                 **{other + n: t for n, t in seen.items()}))
+        with open(os.path.join(folder, "config.json"), "w") as f:
+            json.dump(whole, f)
+        b.model = folder
+        b.fingerprint()
+        head = b.json("base/head.fp.json")["tensors"]
+        step.check(set(other + n for n in seen) < set(head), sorted(head))
+        b.calibrate()
+        step.check(open(b.candidate("q8", "Q8_0", "awq"), "rb").read() ==
+                   want, first, "gives another file")
+        shutil.rmtree(folder)
+
+
+def strange_parts(b):
+    """A part that is neither text nor sight is refused, as is a model that
+    sees without a config for its text."""
+    b.own_model()
+    path = os.path.join(b.model, "config.json")
+    with open(path) as f:
+        config = json.load(f)
+    config["architectures"] = ["Gemma3ForConditionalGeneration"]
+    with open(path, "w") as f:
+        json.dump(config, f)
+    text = b.copy(os.path.join(step.DATA, "valid.txt"), "text.txt")
+
+    def refused(want):
+        done = subprocess.run(
+            [os.path.join(step.BIN, "quern-perplexity"), b.model, text],
+            capture_output=True, text=True)
+        step.check(done.returncode == 1 and want in done.stderr, done.stderr,
+                   "lacks", want)
+
+    refused("config.json: 'text_config' is missing")
+    with open(path, "w") as f:
+        json.dump(dict(config, text_config={"hidden_size": 256}), f)
+    refused("tensor 'language_model.model.embed_tokens.weight' is missing")
+    b.model = os.path.join(b.top, "seeing")
+    os.makedirs(b.model)
+    keys = os.path.join(b.top, "keys.json")
+    with open(keys, "w") as f:
+        json.dump(dict(KEYS["Gemma3"], architectures=["Gemma3ForCausalLM"]), f)
+    subprocess.run([TINY, "-l", "2", "-c", keys, b.model], check=True)
+    weights = os.path.join(b.model, "model.safetensors")
+    tensors = step.read_safetensors(weights)
+    step.write_safetensors(weights, dict(
+        tensors, **{"vision_tower.x": ("BF16", [1], bytes(2))}))
+    refused("tensor 'vision_tower.x' is not part of a Gemma3ForCausalLM")
+
+
 def experts(b, family, n, used):
     prepare(b, family)
     path = b.candidate("q8", "Q8_0", "imatrix")
@@ -137,4 +220,5 @@ def qwen_moe(b):
 
 
 if __name__ == "__main__":
-    step.main([biases, fused, four_norms, two_rotations, mixtral, qwen_moe])
+    step.main([biases, fused, four_norms, two_rotations, part_of_more,
+               strange_parts, mixtral, qwen_moe])

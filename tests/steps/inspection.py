@@ -127,6 +127,20 @@ def broken_models(b):
     refused("config.json: cannot open", folder)
 
 
+def ignored(b):
+    """tensors of a folder that nobody reads are listed"""
+    folder = b.own_model()
+    path = os.path.join(folder, "model.safetensors")
+    tensors = step.read_safetensors(path)
+    step.write_safetensors(path, dict(tensors, **{
+        "lm_head.weight": ("BF16", [1], bytes(2))}))
+    text, v = show(folder)
+    step.equal((v["model"]["runs"], v["model"]["ignored"]),
+               (True, ["lm_head.weight"]))
+    step.check("does not read 1 tensors, such as lm_head.weight" in text, text)
+    step.equal(show(step.MODEL)[1]["model"]["ignored"], [])
+
+
 def gguf(b, path):
     text, v = show(path, "-a")
     g = step.Gguf(path)
@@ -342,5 +356,5 @@ def hostile(b):
 
 
 if __name__ == "__main__":
-    step.main([checkpoint, sharded, broken_models, built, imatrix, small_files,
+    step.main([checkpoint, sharded, broken_models, ignored, built, imatrix, small_files,
                refuses, terminal, hostile])

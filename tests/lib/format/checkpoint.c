@@ -329,6 +329,12 @@ test_layer_of_a_name(void **state)
     (void)state;
     assert_int_equal(checkpoint_layer_of("model.layers.0.mlp.up.weight"), 0);
     assert_int_equal(checkpoint_layer_of("layers.17.x"), 17);
+    assert_int_equal(checkpoint_layer_of("language_model.model.layers.5.x"),
+        5);
+    assert_int_equal(checkpoint_layer_of(
+        "vision_tower.vision_model.encoder.layers.5.x"), -1);
+    assert_int_equal(checkpoint_layer_of(
+        "model.vision_tower.vision_model.encoder.layers.5.x"), -1);
     assert_int_equal(checkpoint_layer_of(
         "language_model.model.layers.123.x"), 123);
     assert_int_equal(checkpoint_layer_of("model.embed_tokens.weight"), -1);
