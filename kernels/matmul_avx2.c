@@ -21,6 +21,7 @@
 
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
+#include "kernels/interleave_avx2.h"
 #include "kernels/ops_avx2.h"
 #include "kernels/panel.h"
 
@@ -29,7 +30,7 @@ enum { FEW = 3 }; /* fewer activations than this are met one by one */
 /* How the codes of a type are summed; all compile-time constants. */
 struct shape {
     int steps;   /* maddubs results that fit 16 bits together */
-    int off;     /* types of 32: codes are this much too large */
+    int shift;   /* types of 32: codes are 1 << shift too large; 0: are not */
     int mins;    /* a minimum is added */
     int corr16;  /* types of 256: corrections go by 16 columns, not 32 */
 };
@@ -112,8 +113,8 @@ finish_32(float *f, const struct panel *p, const struct act4 *act, size_t b,
     __m256 d = spread_float(act->d[i] + 4 * b);
     __m256i s = spread4(act->s[i] + 4 * b);
 
-    if (t.off != 0) {
-        __m256i off = _mm256_mullo_epi32(s, _mm256_set1_epi32(t.off));
+    if (t.shift != 0) {
+        __m256i off = _mm256_slli_epi32(s, t.shift);
         va = _mm256_sub_epi32(va, off);
         vb = _mm256_sub_epi32(vb, off);
     }
@@ -238,9 +239,9 @@ typedef void kernel_fn(float *f, const struct panel *p, const struct act4 *act,
         block_256(f, p, act, (struct shape)__VA_ARGS__); \
     }
 
-KERNEL_32(kernel_q4_0, { .steps = 8, .off = 8 })
+KERNEL_32(kernel_q4_0, { .steps = 8, .shift = 3 })
 KERNEL_32(kernel_q4_1, { .steps = 8, .mins = 1 })
-KERNEL_32(kernel_q5_0, { .steps = 4, .off = 16 })
+KERNEL_32(kernel_q5_0, { .steps = 4, .shift = 4 })
 KERNEL_32(kernel_q5_1, { .steps = 4, .mins = 1 })
 KERNEL_256(kernel_q2_k, { .steps = 4, .mins = 1, .corr16 = 1 })
 KERNEL_256(kernel_q3_k, { .steps = 4, .corr16 = 1 })
@@ -284,17 +285,18 @@ act_rows(enum qtype t, const uint8_t *act, size_t n, size_t cols)
 
 /* As tile_wide_avx2, for the other types. */
 static void
-tile_narrow(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
+tile_narrow(float *f, const struct rows *w, enum qtype t, size_t cols,
     const struct act_rows *act)
 {
+    panel_fn *open = (w->side ? panel_side_avx2 : panel_avx2)[t];
     struct panel p;
 
     for (size_t chunk = 0; chunk * 256 < cols; chunk++) {
         size_t left = cols - 256 * chunk;
         size_t blocks = left < 256 ? left / 32 : 8;
 
-        panel_avx2[t](&p, w, 0, chunk, blocks);
-        panel_avx2[t](&p, w + 8, 1, chunk, blocks);
+        open(&p, w->row, 0, chunk, blocks);
+        open(&p, w->row + 8, 1, chunk, blocks);
         for (size_t a = 0; a < act->n; a += 4) {
             struct act4 v;
 
@@ -305,8 +307,8 @@ tile_narrow(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
 }
 
 static void
-packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
-    size_t row1, size_t cols, const uint8_t *act, size_t n_act)
+packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, bool side,
+    size_t row0, size_t row1, size_t cols, const uint8_t *act, size_t n_act)
 {
     size_t wb = qtype_row_bytes(t, cols);
     struct act_rows all = act_rows(t, act, n_act, cols);
@@ -320,16 +322,16 @@ packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
         some.n = n;
         for (size_t r = row0; r < row1; r += TILE) {
             size_t m = row1 - r < TILE ? row1 - r : TILE;
-            const uint8_t *wr[TILE];
+            struct rows wr = { .side = side };
 
-            /* rows that are not there: the last one again, thrown away */
+            /* rows that are not there: the last ones again, thrown away */
             for (size_t i = 0; i < TILE; i++)
-                wr[i] = w + (r + (i < m ? i : m - 1)) * wb;
+                wr.row[i] = w + (r + (i < m ? i : side ? i - 8 : m - 1)) * wb;
             memset(f, 0, (n + 3) / 4 * 4 * TILE * sizeof *f);
             if (kernels[t])
-                tile_narrow(f, wr, t, cols, &some);
+                tile_narrow(f, &wr, t, cols, &some);
             else
-                tile_wide_avx2(f, wr, t, cols, &some);
+                tile_wide_avx2(f, &wr, t, cols, &some);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }
@@ -343,13 +345,29 @@ matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     enum act_type at = qtype_info(t)->act;
 
     if (at == ACT_F32)
-        matmul_float_avx2(y, ldy, w, t, row0, row1, cols, act, n_act);
+        matmul_float_avx2(y, ldy, w, t, false, row0, row1, cols, act, n_act);
     else if (n_act < FEW)
         for (size_t a = 0; a < n_act; a++)
             matmul_one_avx2(y + a * ldy, w, t, row0, row1, cols,
                 (const uint8_t *)act + a * act_row_bytes(at, cols));
     else
-        packed(y, ldy, w, t, row0, row1, cols, act, n_act);
+        packed(y, ldy, w, t, false, row0, row1, cols, act, n_act);
+}
+
+void
+matmul_interleaved_avx2(float *y, size_t ldy, const void *w, enum qtype t,
+    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act)
+{
+    enum act_type at = qtype_info(t)->act;
+
+    if (n_act < FEW)
+        for (size_t a = 0; a < n_act; a++)
+            matmul_one_side_avx2(y + a * ldy, w, t, row0, row1, cols,
+                (const uint8_t *)act + a * act_row_bytes(at, cols));
+    else if (at == ACT_F32)
+        matmul_float_avx2(y, ldy, w, t, true, row0, row1, cols, act, n_act);
+    else
+        packed(y, ldy, w, t, true, row0, row1, cols, act, n_act);
 }
 
 #endif

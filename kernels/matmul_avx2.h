@@ -6,6 +6,8 @@
 
 #if defined(__AVX2__)
 
+#include <stdbool.h>
+
 #include "kernels/avx2.h"
 #include "kernels/matmul.h"
 
@@ -85,11 +87,19 @@ locate(struct act4 *v, const struct act_rows *a, size_t first, size_t chunk)
 }
 
 /*
+ * Sixteen rows. Interleaved ones (`side`) are two groups: row[0] and row[8].
+ */
+struct rows {
+    const uint8_t *row[TILE];
+    bool side;
+};
+
+/*
  * Adds all columns of a tile of sixteen rows and a->n <= ACTS activations to
  * f[a][r]; f has room for a->n rounded up to four.
  */
-void tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const struct act_rows *a);
+void tile_wide_avx2(float *f, const struct rows *w, enum qtype t, size_t cols,
+    const struct act_rows *a);
 
 #endif
 #endif

@@ -14,12 +14,10 @@
 #include <string.h>
 
 #include "kernels/act.h"
-#include "kernels/avx2.h"
+#include "kernels/matmul_avx2.h"
 #include "kernels/ops_avx2.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-enum { ACTS = 132, TILE = 16, WIDE = 6, MANY = 32 };
+enum { BATCH = 132, WIDE = 6, MANY = 32 };
 
 /* Eight weights of a row as floats. */
 INLINE __m256i
@@ -60,6 +58,17 @@ open_rows(float p[256][TILE], enum qtype t, const uint8_t *const w[TILE],
             for (size_t i = 0; i < 8; i++)
                 store_bytes(&p[k + i][8 * g], cols[i]);
         }
+    }
+}
+
+/* The same from two interleaved groups. */
+static void
+open_side(float p[256][TILE], enum qtype t, const uint8_t *const w[2],
+    size_t c, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        for (size_t g = 0; g < 2; g++)
+            store_bytes(&p[k][8 * g], eight(t, w[g], 8 * (c + k)));
     }
 }
 
@@ -207,9 +216,9 @@ one(float *y, enum qtype t, const uint8_t *w, size_t row0, size_t row1,
     }
 }
 
-/* f[a][r] for a tile of sixteen rows and n <= ACTS activations. */
+/* f[a][r] for a tile of sixteen rows and n <= BATCH activations. */
 static void
-tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
+tile(float *f, const struct rows *w, enum qtype t, size_t cols,
     const uint8_t *act, size_t ab, size_t n)
 {
     float p[256][TILE];
@@ -218,7 +227,11 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
     for (size_t c = 0; c < cols; c += 256) {
         size_t m = cols - c < 256 ? cols - c : 256;
 
-        open_rows(p, t, w, c, m);
+        if (w->side)
+            open_side(p, t, (const uint8_t *const[]){ w->row[0], w->row[8] },
+                c, m);
+        else
+            open_rows(p, t, w->row, c, m);
         for (size_t a = 0; a < n; a += WIDE) {
             const float *x[WIDE];
 
@@ -233,26 +246,28 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
 
 void
 matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
-    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act)
+    bool side, size_t row0, size_t row1, size_t cols, const void *act,
+    size_t n_act)
 {
     size_t wb = qtype_row_bytes(t, cols), ab = act_row_bytes(ACT_F32, cols);
-    float f[ACTS * TILE];
+    float f[BATCH * TILE];
 
     if (n_act == 1) {
         one(y, t, w, row0, row1, cols, act);
         return;
     }
-    for (size_t a0 = 0; a0 < n_act; a0 += ACTS) {
-        size_t n = n_act - a0 < ACTS ? n_act - a0 : ACTS;
+    for (size_t a0 = 0; a0 < n_act; a0 += BATCH) {
+        size_t n = n_act - a0 < BATCH ? n_act - a0 : BATCH;
 
         for (size_t r = row0; r < row1; r += TILE) {
             size_t m = row1 - r < TILE ? row1 - r : TILE;
-            const uint8_t *wr[TILE];
+            struct rows wr = { .side = side };
 
-            /* rows that are not there: the last one again, thrown away */
+            /* rows that are not there: the last ones again, thrown away */
             for (size_t i = 0; i < TILE; i++)
-                wr[i] = (const uint8_t *)w + (r + (i < m ? i : m - 1)) * wb;
-            tile(f, wr, t, cols, (const uint8_t *)act + a0 * ab, ab, n);
+                wr.row[i] = (const uint8_t *)w +
+                    (r + (i < m ? i : side ? i - 8 : m - 1)) * wb;
+            tile(f, &wr, t, cols, (const uint8_t *)act + a0 * ab, ab, n);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "kernels/block.h"
+#include "kernels/interleave_avx2.h"
 #include "kernels/matmul_avx2.h"
 
 /* 256 columns: q[k][g] holds columns 2k, 2k + 1 of row r at 2r, 2r + 1. */
@@ -24,18 +25,16 @@ struct wide {
     float d[8][2][8];
 };
 
-/* Eight rows of 32 signed codes to 16 bits, times `scale` if not NULL. */
+/* Columns 4s .. 4s + 3 of eight rows, to 16 bits, times `scale` or NULL. */
 INLINE void
-put_wide(struct wide *p, size_t b, size_t g, const __m256i rows[8],
+put_columns(struct wide *p, size_t b, size_t g, const __m256i t[8],
     const __m256i *scale)
 {
     const __m256i first = _mm256_set1_epi32((int)0x01800080);
     const __m256i second = _mm256_set1_epi32((int)0x03800280);
     const __m256i lane = _mm256_setr_epi32(0, 0x04000400, 0x08000800,
         0x0c000c00, 0, 0x04000400, 0x08000800, 0x0c000c00);
-    __m256i t[8];
 
-    transpose8(rows, t);
     UNROLL
     for (size_t s = 0; s < 8; s++) {
         /* a byte to the top of its 16 bits, then down with its sign */
@@ -53,6 +52,17 @@ put_wide(struct wide *p, size_t b, size_t g, const __m256i rows[8],
     }
 }
 
+/* Eight rows of 32 signed codes likewise. */
+INLINE void
+put_wide(struct wide *p, size_t b, size_t g, const __m256i rows[8],
+    const __m256i *scale)
+{
+    __m256i t[8];
+
+    transpose8(rows, t);
+    put_columns(p, b, g, t, scale);
+}
+
 /* 16 bytes of nibbles to 32 values of the IQ4 table. */
 INLINE __m256i
 iq4_row(const uint8_t *qs)
@@ -63,6 +73,23 @@ iq4_row(const uint8_t *qs)
 
     return _mm256_shuffle_epi8(
         _mm256_broadcastsi128_si256(load_half(iq4_values)), q);
+}
+
+/* Eight interleaved rows of Q8_0. */
+static void
+open_side(struct wide *p, const uint8_t *w, size_t g, size_t chunk,
+    size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *at = w + 272 * (8 * chunk + b);
+        __m256i t[8];
+
+        UNROLL
+        for (size_t s = 0; s < 8; s++)
+            t[s] = load_bytes(at + 16 + 32 * s);
+        put_columns(p, b, g, t, NULL);
+        _mm256_storeu_ps(p->d[b][g], side_f16(at));
+    }
 }
 
 static void
@@ -189,8 +216,8 @@ chunk_x4(float *f, const struct wide *p, const struct act4 *act, size_t blocks,
 }
 
 void
-tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
-    size_t cols, const struct act_rows *act)
+tile_wide_avx2(float *f, const struct rows *w, enum qtype t, size_t cols,
+    const struct act_rows *act)
 {
     struct wide p;
 
@@ -199,10 +226,14 @@ tile_wide_avx2(float *f, const uint8_t *const w[TILE], enum qtype t,
         size_t blocks = left < 256 ? left / 32 : 8;
 
         for (size_t g = 0; g < 2; g++) {
-            if (t == QT_IQ4_XS)
-                open_iq4_xs(&p, w + 8 * g, g, chunk);
+            const uint8_t *const *rows = w->row + 8 * g;
+
+            if (w->side)
+                open_side(&p, rows[0], g, chunk, blocks);
+            else if (t == QT_IQ4_XS)
+                open_iq4_xs(&p, rows, g, chunk);
             else
-                open_32(&p, t, w + 8 * g, g, chunk, blocks);
+                open_32(&p, t, rows, g, chunk, blocks);
         }
         for (size_t a = 0; a < act->n; a += 4) {
             struct act4 v;

@@ -3,7 +3,7 @@
  *
  * The public functions of act.h, encode.h, matmul.h and vec.h call through this
  * table; what a slot promises is said there. Each table is complete: a slot
- * without a faster twin holds the portable function.
+ * without a faster twin holds the portable function, unless it says otherwise.
  */
 #ifndef QUERN_KERNELS_OPS_H
 #define QUERN_KERNELS_OPS_H
@@ -20,6 +20,9 @@ struct kernel_ops {
         const float *);
     void (*matmul)(float *, size_t, const void *, enum qtype, size_t, size_t,
         size_t, const void *, size_t);
+    /* NULL: this instruction set gains nothing from interleaved rows */
+    void (*interleaved)(float *, size_t, const void *, enum qtype, size_t,
+        size_t, size_t, const void *, size_t);
     void (*f16_row)(float *, const void *, size_t);
 
     float (*dot)(const float *, const float *, size_t);

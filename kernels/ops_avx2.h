@@ -4,6 +4,7 @@
 #ifndef QUERN_KERNELS_OPS_AVX2_H
 #define QUERN_KERNELS_OPS_AVX2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,11 +16,15 @@ void encode_row_avx2(enum qtype t, uint8_t *dst, const float *w, size_t cols,
     const float *h);
 void matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const void *act, size_t n_act);
+void matmul_interleaved_avx2(float *y, size_t ldy, const void *w, enum qtype t,
+    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
 /* Packed types, one activation: y[r]. */
 void matmul_one_avx2(float *y, const uint8_t *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const uint8_t *act);
+/* `side`: the weights are interleaved (interleave.h), row0, row1 whole groups. */
 void matmul_float_avx2(float *y, size_t ldy, const void *w, enum qtype t,
-    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
+    bool side, size_t row0, size_t row1, size_t cols, const void *act,
+    size_t n_act);
 void rope_pairs_avx2(float *x, size_t heads, size_t dim, const float *cos,
     const float *sin);
 

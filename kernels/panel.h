@@ -34,6 +34,8 @@ typedef void panel_fn(struct panel *p, const uint8_t *const w[8], size_t g,
 
 #if defined(__x86_64__)
 extern panel_fn *const panel_avx2[QT_COUNT];
+/* Of interleaved weights (interleave.h): w[0] is the group, the rest unused. */
+extern panel_fn *const panel_side_avx2[QT_COUNT];
 #endif
 
 #endif

@@ -490,6 +490,7 @@ const struct kernel_ops kernel_ops_avx2 = {
     .act_encode = act_encode_avx2,
     .encode_row = encode_row_avx2,
     .matmul = matmul_avx2,
+    .interleaved = matmul_interleaved_avx2,
     .f16_row = f16_row_avx2,
     .dot = dot_avx2,
     .sum = sum_avx2,

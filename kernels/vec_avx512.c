@@ -246,6 +246,7 @@ const struct kernel_ops kernel_ops_avx512 = {
     .act_encode = act_encode_avx512,
     .encode_row = encode_row_avx2,
     .matmul = matmul_avx512,
+    .interleaved = matmul_interleaved_avx2,
     .f16_row = f16_row_avx512,
     .dot = dot_avx512,
     .sum = sum_avx512,

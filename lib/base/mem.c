@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { ARENA_BLOCK = 64 * 1024, ARENA_ALIGN = 16, MEM_ALIGN = 64 };
+enum { ARENA_BLOCK = 64 * 1024, ARENA_ALIGN = 16, MEM_ALIGN = 64,
+    HUGE_ALIGN = 2 << 20 };
 
 /*
  * The one place where running out of memory ends the process. exit, not
@@ -61,6 +63,21 @@ mem_aligned(size_t n, size_t size)
     bytes = bytes / MEM_ALIGN * MEM_ALIGN;
     if (posix_memalign(&p, MEM_ALIGN, bytes > 0 ? bytes : MEM_ALIGN) != 0)
         mem_fail();
+    return p;
+}
+
+void *
+mem_huge(size_t bytes)
+{
+    void *p = NULL;
+
+    if (size_add(bytes, HUGE_ALIGN - 1, &bytes))
+        mem_fail();
+    bytes = bytes / HUGE_ALIGN * HUGE_ALIGN;
+    if (posix_memalign(&p, HUGE_ALIGN, bytes > 0 ? bytes : HUGE_ALIGN) != 0)
+        mem_fail();
+    /* a wish: small pages do as well, only slower */
+    (void)madvise(p, bytes, MADV_HUGEPAGE);
     return p;
 }
 

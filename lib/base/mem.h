@@ -19,6 +19,11 @@ void *mem_calloc(size_t n, size_t size);
 void *mem_realloc(void *p, size_t n, size_t size);
 /* 64-byte aligned, not zeroed: for what SIMD kernels touch. Free with free(). */
 void *mem_aligned(size_t n, size_t size);
+/*
+ * Page-aligned, not zeroed, in huge pages if the system has some: for what is
+ * read from end to end again and again. Free with free().
+ */
+void *mem_huge(size_t bytes);
 char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n);
 /* Formatted, freshly allocated. */

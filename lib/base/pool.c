@@ -27,7 +27,7 @@ struct pool {
     pthread_cond_t wake, done;
     atomic_uint round; /* changes when there is work; under lock */
     bool quit;
-    unsigned busy; /* workers that have not finished this round; under lock */
+    atomic_uint busy; /* workers that have not finished this round */
 
     size_t n;
     atomic_size_t next; /* first task that is not claimed */
@@ -97,7 +97,7 @@ worker_main(void *arg)
         work(p, w.thread);
 
         pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0)
+        if (atomic_fetch_sub(&p->busy, 1) == 1)
             pthread_cond_signal(&p->done);
         pthread_mutex_unlock(&p->lock);
     }
@@ -192,15 +192,18 @@ pool_run(struct pool *p, size_t n,
         return;
     }
     pthread_mutex_lock(&p->lock);
-    p->busy = p->threads - 1;
+    atomic_store(&p->busy, p->threads - 1);
     atomic_fetch_add(&p->round, 1);
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
 
     work(p, 0);
 
+    /* the others are about to finish: sleeping would cost more */
+    for (int i = 0; i < SPINS && atomic_load(&p->busy) > 0; i++)
+        pause_briefly();
     pthread_mutex_lock(&p->lock);
-    while (p->busy > 0)
+    while (atomic_load(&p->busy) > 0)
         pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->turn);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels/act.h"
+#include "kernels/interleave.h"
 #include "kernels/matmul.h"
 #include "kernels/vec.h"
 #include "lib/base/mem.h"
@@ -225,7 +226,12 @@ apply_task(void *ctx, size_t i, unsigned thread)
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
     size_t row0 = i * j->step, row1 = min_size(row0 + j->step, rows);
 
-    if (!m->widen) {
+    if (m->side != NULL) {
+        matmul_interleaved(j->y, rows, m->side, m->at.type, row0, row1, cols,
+            j->act, j->n);
+        if (j->act_type != ACT_F32)
+            spoil_rows(j, rows, row0, row1);
+    } else if (!m->widen) {
         matmul_packed(j->y, rows, m->at.data, m->at.type, row0, row1, cols,
             j->act, j->n);
         if (j->act_type != ACT_F32)

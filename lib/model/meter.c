@@ -33,7 +33,8 @@ meter_open(struct meter *b, const char *path, size_t prefill,
 
     b->pool = pool_new(0);
     for (int i = 0; i < LOADS; i++) {
-        const struct model_open_opts opts = { .pool = b->pool };
+        const struct model_open_opts opts = { .pool = b->pool,
+            .decodes = true };
         const double start = meter_seconds();
 
         model_free(b->m);

@@ -400,6 +400,24 @@ has_few_weights(const struct model *m)
     return n < FEW_WEIGHTS;
 }
 
+static void
+interleave_all(struct model *m, struct pool *pool)
+{
+    for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++) {
+        struct block *b = &m->blocks[i];
+
+        for (size_t r = 0; r < ROLE_COUNT; r++)
+            if (b->m[r].at.rows > 0)
+                matrix_interleave(&b->m[r], pool);
+        for (uint32_t x = 0; x < b->n_experts; x++) {
+            matrix_interleave(&b->experts[x].gate, pool);
+            matrix_interleave(&b->experts[x].up, pool);
+            matrix_interleave(&b->experts[x].down, pool);
+        }
+    }
+    matrix_interleave(m->c.tied ? &m->embed : &m->output, pool);
+}
+
 static int
 load_weights(struct model *m, struct pool *pool, struct err *e)
 {
@@ -420,6 +438,8 @@ load_weights(struct model *m, struct pool *pool, struct err *e)
     for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++)
         if (model_load_block(m, &m->blocks[i], i, &how, e) != 0)
             return e->code;
+    if (m->decodes)
+        interleave_all(m, pool);
     return 0;
 }
 
@@ -457,6 +477,7 @@ model_open(struct model **out, const char *path,
     m->path = mem_strdup(path);
     m->lazy = opts->lazy;
     m->exact = opts->exact || opts->lazy;
+    m->decodes = opts->decodes;
     if (checkpoint_open(&m->ck, path, e) == 0)
         m->ck.is_gguf ? open_gguf(m, e) : open_hf(m, e);
     if (e->code == 0 && !opts->no_tokenizer)

@@ -34,6 +34,7 @@ struct model_open_opts {
     bool no_tokenizer; /* leave the tokenizer out; model_tokenizer is NULL */
     bool lazy;         /* touch no layer at open: for layer.h; also exact */
     bool exact;        /* float32 whatever is stored */
+    bool decodes;      /* much will be decoded: a copy in memory that reads fast */
     struct pool *pool; /* looks at weights at open; NULL: alone */
 };
 

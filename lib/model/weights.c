@@ -8,10 +8,14 @@
 #include <string.h>
 
 #include "kernels/decode.h"
+#include "kernels/interleave.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 
-enum { LOOK_WEIGHTS = 1 << 18 }; /* of a task */
+enum {
+    LOOK_WEIGHTS = 1 << 18, /* of a task */
+    SIDE_ROWS = 64          /* of a task that interleaves */
+};
 
 uint64_t
 stored_bytes(const struct stored *t)
@@ -179,10 +183,35 @@ matrix_init_reordered(struct matrix *m, const struct stored *t,
     return make_ready(m, how, e);
 }
 
+static void
+side_task(void *ctx, size_t i, unsigned thread)
+{
+    const struct matrix *m = ctx;
+    size_t first = i * SIDE_ROWS, rows = (size_t)m->at.rows;
+
+    (void)thread;
+    interleave_rows(m->side, m->at.data, m->at.type, first,
+        first + SIDE_ROWS < rows ? first + SIDE_ROWS : rows,
+        (size_t)m->at.cols);
+}
+
+void
+matrix_interleave(struct matrix *m, struct pool *pool)
+{
+    if (m->widen || m->owned != NULL || m->at.rows % INTERLEAVE != 0 ||
+        !interleave_has(m->at.type))
+        return;
+    m->side = mem_huge((size_t)stored_bytes(&m->at));
+    pool_run(pool, (size_t)(m->at.rows + SIDE_ROWS - 1) / SIDE_ROWS,
+        side_task, m);
+    stored_done(&m->at);
+}
+
 void
 matrix_release(struct matrix *m)
 {
     free(m->owned);
+    free(m->side);
     *m = (struct matrix){ 0 };
 }
 

@@ -27,6 +27,8 @@ struct matrix {
     struct stored at;
     bool widen;        /* blocks become float32 a few rows at a time */
     void *owned;       /* what at.data points into, or NULL: the mapping */
+    void *side;        /* what multiplies instead: rows as kernels/interleave.h
+                          has them, or NULL; owned */
     const float *bias; /* [rows] or NULL; borrowed */
 };
 
@@ -86,6 +88,12 @@ int matrix_init(struct matrix *m, const struct stored *t,
 int matrix_init_reordered(struct matrix *m, const struct stored *t,
     uint32_t head_dim, const struct making *how, struct err *e);
 void matrix_release(struct matrix *m);
+/*
+ * matrix_interleave - multiply from an interleaved copy from now on, if kernels
+ * here have such products for the type and rows come in eights
+ * What is multiplied as float32 though packed, or is a copy already, stays so.
+ */
+void matrix_interleave(struct matrix *m, struct pool *pool);
 
 void block_release(struct block *b);
 

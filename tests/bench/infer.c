@@ -90,7 +90,8 @@ bench(const char *path, const size_t n[3], struct err *e)
     const struct run runs[] = { { "prompt", read_prompt, n[0] },
         { "decode", write_on, n[1] } };
     struct pool *pool = pool_new(0);
-    const struct model_open_opts opts = { .pool = pool, .no_tokenizer = true };
+    const struct model_open_opts opts = { .pool = pool, .no_tokenizer = true,
+        .decodes = true };
     struct model *m = NULL;
     double start = seconds();
 

@@ -20,6 +20,7 @@
 #include "kernels/decode.h"
 #include "kernels/encode.h"
 #include "kernels/gemm.h"
+#include "kernels/interleave.h"
 #include "kernels/matmul.h"
 #include "kernels/vec.h"
 #include "tests/kernels/lcg.h"
@@ -61,6 +62,12 @@ static void
 product(const struct job *j)
 {
     matmul_packed(y, ROWS, packed, j->t, 0, ROWS, COLS, act, j->n);
+}
+
+static void
+side_product(const struct job *j)
+{
+    matmul_interleaved(y, ROWS, packed, j->t, 0, ROWS, COLS, act, j->n);
 }
 
 static void
@@ -165,6 +172,9 @@ measure_type(enum qtype t)
         j.n = acts[i];
         measure("matmul", name, product, &j,
             (double)acts[i] * ROWS * COLS);
+        if (interleave_has(t))
+            measure("interleaved", name, side_product, &j,
+                (double)acts[i] * ROWS * COLS);
     }
 }
 
