@@ -4,7 +4,6 @@
  * usage: quern generate MODEL -p TEXT [-n N]
  * Greedy: the most likely token each time. The text comes out as it is written.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,11 +66,6 @@ write_on(const struct opts *o, const struct model *m,
         logits_check(m, logits, session_len(s) - 1, e) == 0) {
         const int32_t id = (int32_t)logits_argmax(logits, c->vocab);
 
-        if (!isfinite(logits[id])) {
-            err_set(e, ERR_WORK, "%s: the logits are not finite; the model is "
-                "damaged, fetch it again", o->model);
-            break;
-        }
         if (model_is_eos(m, id))
             break;
         ids_add(&new, id);

@@ -288,15 +288,15 @@ static void
 tile_narrow(float *f, const struct rows *w, enum qtype t, size_t cols,
     const struct act_rows *act)
 {
-    panel_fn *open = (w->side ? panel_side_avx2 : panel_avx2)[t];
+    panel_fn *fill = (w->side ? panel_side_avx2 : panel_avx2)[t];
     struct panel p;
 
     for (size_t chunk = 0; chunk * 256 < cols; chunk++) {
         size_t left = cols - 256 * chunk;
         size_t blocks = left < 256 ? left / 32 : 8;
 
-        open(&p, w->row, 0, chunk, blocks);
-        open(&p, w->row + 8, 1, chunk, blocks);
+        fill(&p, w->row, 0, chunk, blocks);
+        fill(&p, w->row + 8, 1, chunk, blocks);
         for (size_t a = 0; a < act->n; a += 4) {
             struct act4 v;
 
