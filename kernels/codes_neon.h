@@ -93,21 +93,15 @@ shifted(uint8x16_t v, int n)
     }
 }
 
+/* Bytes shifted so, of which the bits of mask are kept. */
 INLINE uint8x16_t
 bits_at(const uint8_t *p, int shift, int mask)
 {
-    return vandq_u8(shifted(vld1q_u8(p), shift), vdupq_n_u8((uint8_t)mask));
-}
+    uint8x16_t v = shifted(vld1q_u8(p), shift);
 
-/* `bit` in columns whose bit is set, from the two bytes of 16 columns. */
-INLINE uint8x16_t
-bits_of_columns(const uint8_t *p, int bit)
-{
-    const uint8x16_t each = vreinterpretq_u8_u64(
-        vdupq_n_u64(0x8040201008040201));
-    uint8x16_t v = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
-
-    return vandq_u8(vtstq_u8(v, each), vdupq_n_u8((uint8_t)bit));
+    /* a mask that takes nothing away is no instruction */
+    return shift >= 0 && 255 >> shift == mask ? v
+        : vandq_u8(v, vdupq_n_u8((uint8_t)mask));
 }
 
 INLINE struct codes
@@ -121,7 +115,7 @@ as_codes(uint8x16_t low, uint8x16_t high)
 INLINE struct codes
 nibbles(const uint8_t *qs)
 {
-    return as_codes(bits_at(qs, 0, 15), shifted(vld1q_u8(qs), 4));
+    return as_codes(bits_at(qs, 0, 15), bits_at(qs, 4, 15));
 }
 
 INLINE struct codes
@@ -134,25 +128,40 @@ iq4_codes(const uint8_t *qs)
         vqtbl1q_s8(table, vreinterpretq_u8_s8(c.high)) };
 }
 
+/* a, but with the bits of mask from b. */
+INLINE uint8x16_t
+merged(uint8x16_t a, uint8x16_t b, int mask)
+{
+    return vbslq_u8(vdupq_n_u8((uint8_t)mask), b, a);
+}
+
 /* Q5_0 and Q5_1: 32 fifth bits, then nibbles. */
 INLINE struct codes
 codes_q5(const uint8_t *p)
 {
+    const uint8x16_t bit = vreinterpretq_u8_u64(
+        vdupq_n_u64(0x8040201008040201));
+    const uint8x16_t byte = vcombine_u8(vdup_n_u8(0), vdup_n_u8(1));
+    uint8x16_t h = vreinterpretq_u8_u32(vdupq_n_u32(block_u32(p)));
     struct codes c = nibbles(p + 4);
 
+    /* the byte of each column to its place, then all ones if its bit is set */
     return as_codes(
-        vorrq_u8(vreinterpretq_u8_s8(c.low), bits_of_columns(p, 16)),
-        vorrq_u8(vreinterpretq_u8_s8(c.high), bits_of_columns(p + 2, 16)));
+        merged(vreinterpretq_u8_s8(c.low),
+            vtstq_u8(vqtbl1q_u8(h, byte), bit), 16),
+        merged(vreinterpretq_u8_s8(c.high),
+            vtstq_u8(vqtbl1q_u8(h, vaddq_u8(byte, vdupq_n_u8(2))), bit), 16));
 }
 
-/* Low bits at `shift` of p, high bits `up` further down in h than they go. */
+/* Low bits at `shift` of p; bits of mask `high` from h, shifted by `by`. */
 INLINE struct codes
-joined(const uint8_t *p, int shift, int mask, const uint8_t *h, int up,
+joined(const uint8_t *p, int shift, int mask, const uint8_t *h, int by,
     int high)
 {
     return as_codes(
-        vorrq_u8(bits_at(p, shift, mask), bits_at(h, up, high)),
-        vorrq_u8(bits_at(p + 16, shift, mask), bits_at(h + 16, up, high)));
+        merged(bits_at(p, shift, mask), shifted(vld1q_u8(h), by), high),
+        merged(bits_at(p + 16, shift, mask), shifted(vld1q_u8(h + 16), by),
+            high));
 }
 
 INLINE struct codes
@@ -288,16 +297,24 @@ scales_in(enum qtype t, const uint8_t *b)
     return s;
 }
 
+INLINE uint16_t
+half_at(const uint8_t *p)
+{
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return h;
+}
+
 /* The same float16 field of four blocks. */
 INLINE float32x4_t
 f16_of_four(const uint8_t *const b[4], size_t at)
 {
-    uint64_t v = block_u16(b[0] + at);
+    uint16x4_t v = vdup_n_u16(half_at(b[0] + at));
 
-    v |= (uint64_t)block_u16(b[1] + at) << 16;
-    v |= (uint64_t)block_u16(b[2] + at) << 32;
-    v |= (uint64_t)block_u16(b[3] + at) << 48;
-    return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(v)));
+    v = vset_lane_u16(half_at(b[1] + at), v, 1);
+    v = vset_lane_u16(half_at(b[2] + at), v, 2);
+    v = vset_lane_u16(half_at(b[3] + at), v, 3);
+    return vcvt_f32_f16(vreinterpret_f16_u16(v));
 }
 
 #endif

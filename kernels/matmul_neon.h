@@ -3,7 +3,7 @@
  *
  * Compiled twice: by matmul_neon.c for any 64-bit Arm, and by matmul_dot_neon.c
  * for those with SDOT, which sums four products of bytes in one instruction.
- * All that differs is in dot16 and dot_lane.
+ * All that differs is in dot16, dot_lane and hold.
  *
  * Codes of every type fit a signed byte, activations too, so products are
  * summed in 32 bits and nothing can overflow. Three or more activations: eight
@@ -146,11 +146,9 @@ four_32(enum qtype t, const uint8_t *const w[4], const uint8_t *act,
             v[r] = dot16(dot16(vdupq_n_s32(0), c.low, low), c.high, high);
         }
         isum = fold_rows(v);
-        if (offset_of(t) != 0) {
-            int32_t total;
-            memcpy(&total, s + 4 * b, 4);
-            isum = vsubq_s32(isum, vdupq_n_s32(offset_of(t) * total));
-        }
+        if (offset_of(t) != 0)
+            isum = vmlsq_s32(isum, vdupq_n_s32(offset_of(t)),
+                vdupq_n_s32((int32_t)block_u32(s + 4 * b)));
         sum = accumulate(sum, isum, f16_of_four(x, 0), load_float(d + 4 * b));
         if (has_minimum(t))
             sum = vfmaq_n_f32(sum, f16_of_four(x, 2), load_float(s + 4 * b));
@@ -427,6 +425,22 @@ clear(struct sums *s)
     s->a2 = s->b2 = s->a3 = s->b3 = vdupq_n_s32(0);
 }
 
+/*
+ * Says to the compiler that the sums may have changed. Without it gcc hoists
+ * loads over many steps, and where a step takes several registers more there
+ * are not enough of them.
+ */
+INLINE void
+hold(struct sums *s)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    (void)s;
+#else
+    __asm__("" : "+w"(s->a0), "+w"(s->b0), "+w"(s->a1), "+w"(s->b1),
+            "+w"(s->a2), "+w"(s->b2), "+w"(s->a3), "+w"(s->b3));
+#endif
+}
+
 /* c += products of columns [at, at + 16); p is two panels, as below. */
 INLINE void
 multiply(struct sums *c, const struct panel *p, const struct act4 *act,
@@ -448,6 +462,7 @@ multiply(struct sums *c, const struct panel *p, const struct act4 *act,
         c->b2 = dot_lane(c->b2, b, x2, l);
         c->a3 = dot_lane(c->a3, a, x3, l);
         c->b3 = dot_lane(c->b3, b, x3, l);
+        hold(c);
     }
 }
 

@@ -24,31 +24,37 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* The first n (< 4) floats, zeros behind them; nothing is read beyond. */
+/*
+ * The first n (< 4) floats, zeros behind them; nothing is read beyond. Without
+ * loops: gcc would call memcpy, and constants would leave their registers.
+ */
 INLINE float32x4_t
 load_some(const float *p, size_t n)
 {
-    float part[4] = { 0.0f };
+    float32x4_t v = vdupq_n_f32(0.0f);
 
     if (n >= 4)
         return vld1q_f32(p);
-    for (size_t i = 0; i < n; i++)
-        part[i] = p[i];
-    return vld1q_f32(part);
+    v = vld1q_lane_f32(p, v, 0);
+    if (n > 1)
+        v = vld1q_lane_f32(p + 1, v, 1);
+    if (n > 2)
+        v = vld1q_lane_f32(p + 2, v, 2);
+    return v;
 }
 
 INLINE void
 store_some(float *p, float32x4_t v, size_t n)
 {
-    float part[4];
-
     if (n >= 4) {
         vst1q_f32(p, v);
         return;
     }
-    vst1q_f32(part, v);
-    for (size_t i = 0; i < n; i++)
-        p[i] = part[i];
+    vst1q_lane_f32(p, v, 0);
+    if (n > 1)
+        vst1q_lane_f32(p + 1, v, 1);
+    if (n > 2)
+        vst1q_lane_f32(p + 2, v, 2);
 }
 
 /* 16 lanes, 4 in each register, folded to 8 and to 4. */
