@@ -210,11 +210,22 @@ attn_task(void *ctx, size_t i, unsigned thread)
         span->kv->v + at, dim, n, dim);
 }
 
-void
+/* Moves the rows of x, of `cols` floats, to the front. */
+static void
+gather(float *x, size_t cols, const struct some_rows *keep)
+{
+    for (size_t i = 0; i < keep->n; i++)
+        if (keep->row[i] != i)
+            memcpy(x + i * cols, x + keep->row[i] * cols, cols * sizeof *x);
+}
+
+size_t
 attention(struct work *w, const struct block *b, const struct span *spans,
-    const float *x, size_t n, layer_hook *hook, void *ctx)
+    float *x, size_t n, const struct some_rows *keep, layer_hook *hook,
+    void *ctx)
 {
     const struct model_config *c = w->c;
+    const size_t width = (size_t)c->heads * c->head_dim;
     struct attn_job job = { w, b, spans };
 
     norm_rows(w, w->norm, x, b->norm[ROLE_ATTN_NORM], n);
@@ -226,7 +237,12 @@ attention(struct work *w, const struct block *b, const struct span *spans,
     pool_run(w->pool, w->n_pieces, rope_task, &job);
     pool_run(w->pool, w->n_pieces * c->heads, attn_task, &job);
     act_forget(w);
-    call_hook(hook, ctx, IN_O, -1, w->attn, n,
-        (size_t)c->heads * c->head_dim);
+    if (keep != NULL) {
+        gather(w->attn, width, keep);
+        gather(x, c->hidden, keep);
+        n = keep->n;
+    }
+    call_hook(hook, ctx, IN_O, -1, w->attn, n, width);
     matrix_apply(w, &b->m[ROLE_O], w->out, w->attn, n);
+    return n;
 }

@@ -412,12 +412,14 @@ add_part(struct work *w, const float *norm, float *x, size_t n)
 
 void
 block_forward(struct work *w, const struct block *b,
-    const struct span *spans, size_t n_spans, float *x, layer_hook *hook,
-    void *ctx)
+    const struct span *spans, size_t n_spans, float *x,
+    const struct some_rows *keep, layer_hook *hook, void *ctx)
 {
     size_t n = spans[n_spans - 1].row0 + spans[n_spans - 1].n;
 
-    attention(w, b, spans, x, n, hook, ctx);
+    n = attention(w, b, spans, x, n, keep, hook, ctx);
+    if (n == 0)
+        return;
     add_part(w, b->norm[ROLE_POST_ATTN_NORM], x, n);
     norm_rows(w, w->norm, x, b->norm[ROLE_FFN_NORM], n);
     act_forget(w);

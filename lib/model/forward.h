@@ -117,19 +117,30 @@ void norm_rows(struct work *w, float *y, const float *x, const float *weight,
  */
 void work_spans(struct work *w, const struct span *spans, size_t n_spans);
 
+/* Rows of a batch, ascending. */
+struct some_rows {
+    const size_t *row;
+    size_t n;
+};
+
 /*
  * block_forward - x [n][hidden], the rows of all spans, through a layer in place
  * Keys and values of earlier positions are in each span's kv, which must have
- * room for the new ones.
+ * room for the new ones. With `keep` all rows leave their keys and values, but
+ * only those go on, and x holds them side by side: of the last layer nobody
+ * wants the others. NULL: all rows.
  */
 void block_forward(struct work *w, const struct block *b,
-    const struct span *spans, size_t n_spans, float *x, layer_hook *hook,
-    void *ctx);
+    const struct span *spans, size_t n_spans, float *x,
+    const struct some_rows *keep, layer_hook *hook, void *ctx);
 
-/* w->out [n][hidden] = what attention adds to x, before any last norm. */
-void attention(struct work *w, const struct block *b,
-    const struct span *spans, const float *x, size_t n, layer_hook *hook,
-    void *ctx);
+/*
+ * w->out [rows][hidden] = what attention adds to x, before any last norm, for
+ * the rows of `keep`, which x has side by side then. Returns their number.
+ */
+size_t attention(struct work *w, const struct block *b,
+    const struct span *spans, float *x, size_t n,
+    const struct some_rows *keep, layer_hook *hook, void *ctx);
 
 /*
  * experts_forward - w->out [n][hidden] = sum over the experts that each row of

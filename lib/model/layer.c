@@ -86,7 +86,7 @@ layer_forward(struct layer *l, float *hidden, size_t n, struct pool *pool,
         work_reserve(&l->work, part);
         work_spans(&l->work, &span, 1);
         block_forward(&l->work, &l->block, &span, 1, hidden + i * c->hidden,
-            hook, ctx);
+            NULL, hook, ctx);
     }
 }
 

@@ -144,22 +144,10 @@ flush(struct session *s, size_t n, const struct each *each)
         each->fn(each->ctx, s->due[i], s->logits + i * m->c.vocab);
 }
 
-static size_t
-count_due(const bool *want, size_t n, size_t most)
-{
-    size_t due = 0;
-
-    if (want == NULL)
-        return n < most ? n : most;
-    for (size_t i = 0; i < n && due < most; i++)
-        due += want[i];
-    return due;
-}
-
-/* s->x, the rows of all sessions, through every layer. */
+/* s->x, the rows of all sessions, through every layer; the last keeps some. */
 static void
 run_layers(struct session *s, struct session *const *of, struct span *spans,
-    size_t n)
+    size_t n, const struct some_rows *keep)
 {
     const struct model *m = s->m;
 
@@ -170,7 +158,8 @@ run_layers(struct session *s, struct session *const *of, struct span *spans,
             kv_reserve(spans[k].kv, &m->c, spans[k].pos0,
                 spans[k].pos0 + spans[k].n);
         }
-        block_forward(&s->work, &m->blocks[i], spans, n, s->x, NULL, NULL);
+        block_forward(&s->work, &m->blocks[i], spans, n, s->x,
+            i + 1 == m->c.layers ? keep : NULL, NULL, NULL);
     }
     for (size_t k = 0; k < n; k++)
         of[k]->len += spans[k].n;
@@ -182,22 +171,23 @@ run_batch(struct session *s, const int32_t *ids, size_t n, size_t first,
     const bool *want, const struct each *each)
 {
     struct span span = { .n = n, .pos0 = s->len, .far = s->far };
-    size_t h = s->m->c.hidden, due = 0;
+    size_t h = s->m->c.hidden, rows[BATCH_ROWS];
+    struct some_rows keep = { rows, 0 };
 
-    reserve(s, n, count_due(want, n, s->logit_rows));
+    for (size_t i = 0; i < n; i++)
+        if (want == NULL || want[i])
+            rows[keep.n++] = i;
+    reserve(s, n, keep.n < s->logit_rows ? keep.n : s->logit_rows);
     model_embed_rows(s->m, ids, n, s->x);
-    run_layers(s, &s, &span, 1);
-    for (size_t i = 0; i < n; i++) {
-        if (want != NULL && !want[i])
-            continue;
-        memcpy(s->rows + due * h, s->x + i * h, h * sizeof(float));
-        s->due[due++] = first + i;
-        if (due == s->logit_rows) {
-            flush(s, due, each);
-            due = 0;
-        }
+    run_layers(s, &s, &span, 1, &keep);
+    for (size_t i = 0; i < keep.n; i += s->logit_rows) {
+        size_t due = keep.n - i < s->logit_rows ? keep.n - i : s->logit_rows;
+
+        memcpy(s->rows, s->x + i * h, due * h * sizeof(float));
+        for (size_t k = 0; k < due; k++)
+            s->due[k] = first + rows[i + k];
+        flush(s, due, each);
     }
-    flush(s, due, each);
 }
 
 /*
@@ -308,7 +298,7 @@ step_batch(struct session *const *s, const int32_t *ids, size_t n,
     for (size_t i = 0; i < n; i++)
         spans[i] = (struct span){ .row0 = i, .n = 1, .pos0 = s[i]->len,
             .far = s[i]->far };
-    run_layers(lead, s, spans, n);
+    run_layers(lead, s, spans, n, NULL);
     for (size_t i = 0; i < n; i += lead->logit_rows) {
         size_t part = n - i < lead->logit_rows ? n - i : lead->logit_rows;
 
