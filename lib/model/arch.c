@@ -344,19 +344,35 @@ name_head(struct model_plan *p, struct tensor_plan *t, enum folder_names names)
         t->hf = arena_printf(&p->arena, "language_model.%s", t->hf);
 }
 
+/* Experts as transformers 5 holds them, and writes them if asked to. */
+static const char *
+stacked_name(const struct tensor_row *row)
+{
+    if (row->role == ROLE_ROUTER)
+        return "mlp.gate.weight";
+    if (row->expert == NULL)
+        return NULL;
+    return row->role == ROLE_DOWN_EXPERT ? "mlp.experts.down_proj" :
+                                           "mlp.experts.gate_up_proj";
+}
+
 static void
 name_tensor(struct model_plan *p, struct tensor_plan *t,
-    const struct tensor_row *row, enum folder_names names)
+    const struct tensor_row *row, const struct model_config *c)
 {
-    const char *prefix = prefixes[names];
+    const char *prefix = prefixes[c->names];
+    const char *stacked = c->stacked ? stacked_name(row) : NULL;
 
     if (t->layer < 0) {
-        name_head(p, t, names);
+        name_head(p, t, c->names);
         return;
     }
     t->gguf = t->expert > 0 ? t[-1].gguf :
         arena_printf(&p->arena, "blk.%d.%s", t->layer, row->gguf);
-    if (row->expert == NULL)
+    if (stacked != NULL)
+        t->hf = arena_printf(&p->arena, "%slayers.%d.%s", prefix, t->layer,
+            stacked);
+    else if (row->expert == NULL)
         t->hf = arena_printf(&p->arena, "%slayers.%d.%s", prefix, t->layer,
             row->hf);
     else
@@ -384,7 +400,7 @@ add_rows(struct model_plan *p, const struct model_config *c,
                 .experts = experts, .expert = i, .exact = row->exact,
                 .plus_one = row->norm && archs[c->arch].plus_one,
                 .hf = row->hf, .gguf = row->gguf };
-            name_tensor(p, t, row, c->names);
+            name_tensor(p, t, row, c);
         }
     }
 }

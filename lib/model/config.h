@@ -79,6 +79,7 @@ struct rope_config {
 struct model_config {
     enum arch arch;
     enum folder_names names;
+    bool stacked; /* a folder with all experts of a layer in one tensor */
     uint32_t hidden, ffn, layers, heads, kv_heads, head_dim;
     uint32_t vocab;     /* rows of the embedding */
     uint32_t positions; /* that it was made for */

@@ -29,6 +29,13 @@ struct model {
     bool reorder;          /* rows of q and k go back to a folder's order */
 };
 
+/*
+ * bind.c: `stored` of every entry of the plan, from the open folder or file
+ * Errors: a tensor is missing, unexpected, of another shape or type.
+ */
+int model_bind_folder(struct model *m, struct err *e);
+int model_bind_gguf(struct model *m, struct err *e);
+
 /* The tensor of a plan entry of this model, as stored. */
 const struct stored *model_stored(const struct model *m,
     const struct tensor_plan *p);

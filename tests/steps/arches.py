@@ -209,6 +209,65 @@ def experts(b, family, n, used):
     check_quality(b, path)
 
 
+def stacked(b, family, names):
+    """Rewrites that family's folder with the experts of a layer in one tensor.
+    """
+    weights = os.path.join(b.model, "model.safetensors")
+    old = step.read_safetensors(weights)
+    new, gate, up, down = {}, *names
+    for name, (kind, shape, data) in old.items():
+        if ".experts." not in name:
+            new[name.replace("block_sparse_moe.gate", "mlp.gate")] = \
+                (kind, shape, data)
+    for layer in range(step.LAYERS):
+        start = f"model.layers.{layer}."
+        inner = start + ("block_sparse_moe" if family == "Mixtral" else "mlp")
+        n = sum(f"{inner}.experts.{i}.{gate}.weight" in old
+                for i in range(64))
+
+        def parts(*which):
+            return [old[f"{inner}.experts.{i}.{w}.weight"]
+                    for i in range(n) for w in which]
+        for name, which in (("gate_up_proj", (gate, up)),
+                            ("down_proj", (down,))):
+            found = parts(*which)
+            rows, cols = found[0][1]
+            new[f"{start}mlp.experts.{name}"] = (
+                found[0][0], [n, rows * len(which), cols],
+                b"".join(t[2] for t in found))
+    step.write_safetensors(weights, new)
+
+
+def stacked_experts(b):
+    """Experts stacked in one tensor, as transformers 5 holds them: the same
+    file."""
+    for family, names in (("Mixtral", ("w1", "w3", "w2")),
+                          ("Qwen3Moe", ("gate_proj", "up_proj",
+                                        "down_proj"))):
+        prepare(b, family)
+        text = b.copy(os.path.join(step.DATA, "valid.txt"), "text.txt")
+        with open(text, "r+") as f:
+            f.truncate(1500)
+        loss = nll(b.model, text)
+        with open(b.candidate("q8", "Q8_0", "imatrix"), "rb") as f:
+            want = f.read()
+        stacked(b, family, names)
+        step.equal(nll(b.model, text), loss, family)
+        b.fingerprint()
+        b.calibrate()
+        with open(b.candidate("q8", "Q8_0", "imatrix"), "rb") as f:
+            step.check(f.read() == want, family, "gives another file")
+        weights = os.path.join(b.model, "model.safetensors")
+        tensors = step.read_safetensors(weights)
+        step.write_safetensors(weights, dict(tensors, extra=(
+            "BF16", [1], bytes(2))))
+        done = subprocess.run([os.path.join(step.BIN, "quern-perplexity"),
+                               b.model, text], capture_output=True, text=True)
+        step.check("tensor 'extra' is not part of a" in done.stderr,
+                   done.stderr)
+        shutil.rmtree(b.model)
+
+
 def mixtral(b):
     """Mixtral: experts are stacked, and the tokens of each are counted."""
     experts(b, "Mixtral", 4, 2)
@@ -221,4 +280,5 @@ def qwen_moe(b):
 
 if __name__ == "__main__":
     step.main([biases, fused, four_norms, two_rotations, part_of_more,
-               strange_parts, mixtral, qwen_moe])
+               strange_parts, mixtral, qwen_moe,
+               stacked_experts])
