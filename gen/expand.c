@@ -204,6 +204,8 @@ report(struct expansion *x)
     expansion_begin(x, "report", "report", PHASE_AFTER, items);
     stager_in(x->s, "policy.json");
     stager_ins(x->s, &x->results);
+    if (x->shape->gguf) /* a quantized source is worth a warning */
+        stager_in(x->s, "base/model.fp.json");
     stager_out(x->s, "report.html");
     stager_out(x->s, "report.json");
     stager_set(x->s, "title", x->p->title);

@@ -24,6 +24,8 @@ static const char *const line_colors[] = { "#2563a8", "#c4731a", "#2f7d4f",
 struct work {
     struct stage *s;
     json_t *policy, *decision, *corpus, *hardware, *archive; /* owned */
+    json_t *model;     /* owned: base/model.fp.json of a GGUF source */
+    struct str warning; /* that the source is quantized, or "" */
     json_t *gates;     /* owned: {"candidate": gate/CAND.json} */
     struct table table;
     struct items items;
@@ -56,6 +58,22 @@ optional(const struct stage *s, const char *role, struct err *e)
         NULL;
 }
 
+/* Losses are measured against a file that has lost something already. */
+static void
+warn_of_source(struct work *w)
+{
+    const char *name;
+    json_t *n;
+
+    str_add(&w->warning, "The source is quantized itself (tensors:");
+    json_object_foreach(json_object_get(w->model, "types"), name, n)
+        str_addf(&w->warning, " %s %lld", name,
+            (long long)json_integer_value(n));
+    str_add(&w->warning, "). Candidates are compared with that file, computed "
+        "in float32, and not with the model that it was made from, whose "
+        "quality nothing here measures.");
+}
+
 static int
 open_results(struct work *w, struct err *e)
 {
@@ -68,6 +86,9 @@ open_results(struct work *w, struct err *e)
     w->corpus = optional(w->s, "corpus/report.json", e);
     w->hardware = optional(w->s, "hardware.json", e);
     w->archive = optional(w->s, "archive.json", e);
+    w->model = optional(w->s, "base/model.fp.json", e);
+    if (json_is_true(json_object_get(w->model, "quantized")))
+        warn_of_source(w);
     w->gates = json_object();
     json_array_foreach(json_object_get(w->decision, "candidates"), i, o) {
         char *role = mem_printf("gate/%s.json", text(o, "name"));
@@ -309,6 +330,8 @@ put_json(struct work *w, struct err *e)
     json_object_set(o, "why", json_object_get(w->decision, "why"));
     json_object_set_new(o, "table", table_json(w));
     json_object_set_new(o, "items", items_json(w));
+    if (w->warning.len > 0)
+        json_object_set_new(o, "warning", json_string(str_get(&w->warning)));
     stage_put_json(w->s, "report.json", o, e);
     json_decref(o);
     return e->code;
@@ -320,6 +343,8 @@ put_page(struct work *w, struct err *e)
     const struct page p = { .title = stage_param(w->s, "title"),
         .policy = w->policy, .decision = w->decision, .corpus = w->corpus,
         .hardware = w->hardware, .archive = w->archive, .gates = w->gates,
+        .types = json_object_get(w->model, "types"),
+        .base_warning = str_get(&w->warning),
         .table = &w->table, .items = w->shown, .n_items = w->items.n,
         .quality_svg = str_get(&w->quality),
         .layers_svg = str_get(&w->layers) };
@@ -360,6 +385,8 @@ run(struct stage *s, struct err *e)
     free(w.shown);
     table_release(&w.table);
     json_decref(w.gates);
+    str_release(&w.warning);
+    json_decref(w.model);
     json_decref(w.archive);
     json_decref(w.hardware);
     json_decref(w.corpus);
@@ -370,8 +397,8 @@ run(struct stage *s, struct err *e)
 
 static const char *const params[] = { "!title", NULL };
 static const char *const ins[] = { "!policy.json", "!decision.json",
-    "archive.json", "hardware.json", "corpus/report.json", "gate/*", "bench/*",
-    "eval/*", "quant/*", "traffic.json", NULL };
+    "archive.json", "hardware.json", "corpus/report.json", "base/model.fp.json",
+    "gate/*", "bench/*", "eval/*", "quant/*", "traffic.json", NULL };
 static const char *const outs[] = { "!report.html", "!report.json", NULL };
 
 static const struct stage_spec spec = {

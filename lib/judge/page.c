@@ -284,9 +284,12 @@ warnings(const struct page *p, struct str *s)
 {
     const json_t *gate, *line;
     const char *name;
-    bool any = false;
+    bool any = p->base_warning[0] != '\0';
     size_t i;
 
+    if (any)
+        wrap(s, "<section><h2>Worth a look</h2><ul><li><b>baseline</b> ",
+            p->base_warning, "</li>");
     json_object_foreach(p->gates, name, gate)
         json_array_foreach(json_object_get(gate, "warnings"), i, line) {
             str_add(s, any ? "" : "<section><h2>Worth a look</h2><ul>");
@@ -385,6 +388,11 @@ origins(const struct page *p, struct str *s)
             number(p->corpus, "kept"), number(p->corpus, "tokens"));
         term(s, "calibrated on", str_get(&line));
     }
+    str_clear(&line);
+    json_object_foreach((json_t *)(uintptr_t)p->types, name, row)
+        str_addf(&line, "%s%s %lld", line.len > 0 ? ", " : "", name,
+            (long long)json_integer_value(row));
+    term(s, "tensors of the source", str_get(&line));
     json_object_foreach(p->gates, name, gate) {
         row = json_array_get(json_object_get(gate, "rows"), 0);
         if (is_first)
@@ -394,8 +402,9 @@ origins(const struct page *p, struct str *s)
     }
     str_clear(&line);
     if (json_is_true(json_object_get(p->archive, "verified"))) {
-        str_addf(&line, "%zu files of the full-precision model, read back",
-            json_array_size(json_object_get(p->archive, "files")));
+        str_addf(&line, "%zu files of the %s model, read back",
+            json_array_size(json_object_get(p->archive, "files")),
+            p->base_warning[0] != '\0' ? "base" : "full-precision");
         term(s, "archived", str_get(&line));
     }
     str_release(&line);

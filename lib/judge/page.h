@@ -23,6 +23,8 @@ struct page_item {
 struct page {
     const char *title;
     const json_t *policy, *decision, *corpus, *hardware, *archive;
+    const json_t *types;  /* {"Q4_1": 211} of a GGUF source; else NULL */
+    const char *base_warning; /* what is to be known of the baseline, or "" */
     json_t *gates; /* {"candidate": gate/CAND.json} in the table's order */
     const struct table *table;
     const struct page_item *items; /* [n_items] */

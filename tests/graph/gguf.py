@@ -4,10 +4,11 @@
 The file is made from the tiny model's folder by quern's own steps.
 """
 import os
+import struct
 import subprocess
 import sys
 
-from project import BIN, Project, check, equal, main
+from project import BIN, Project, check, equal, main, settle
 from real import lines
 
 sys.path.insert(0, "tests/steps")
@@ -162,5 +163,146 @@ def lossless(top):
     quern(b, "verify")
 
 
+def split(path, stem, n):
+    """A file as n parts STEM-00001-of-0000N.gguf; its keys in the first."""
+    g = step.Gguf(path)
+    names = list(g.tensors)
+    starts = sorted(t[2] for t in g.tensors.values()) + [
+        len(g.data) - g.start]
+    for i in range(n):
+        own = names[len(names) * i // n:len(names) * (i + 1) // n]
+        infos, data = b"", b""
+        for name in own:
+            dims, kind, at = g.tensors[name]
+            infos += struct.pack("<Q", len(name)) + name.encode()
+            infos += struct.pack(f"<I{len(dims)}qiQ", len(dims), *dims, kind,
+                                 len(data))
+            data += g.bytes_of(name, starts[starts.index(at) + 1] - at)
+        keys = g.data[24:g.keys_end] if i == 0 else b""
+        for key, kind, value in (("split.no", 2, struct.pack("<H", i)),
+                                 ("split.count", 2, struct.pack("<H", n)),
+                                 ("split.tensors.count", 5,
+                                  struct.pack("<i", len(names)))):
+            keys += struct.pack("<Q", len(key)) + key.encode()
+            keys += struct.pack("<i", kind) + value
+        head = b"GGUF" + struct.pack("<Iqq", 3, len(own),
+                                     3 + (len(g.kv) if i == 0 else 0))
+        head += keys + infos
+        with open(f"{stem}-{i + 1:05d}-of-{n:05d}.gguf", "wb") as f:
+            f.write(head + b"\0" * (-len(head) % 32) + data)
+
+
+def convert_and_split(p):
+    convert(p, "Q8_0", "whole.gguf")
+    split(p.path("whole.gguf"), p.path("base"), 2)
+
+
+def quantized(top):
+    """a Q8_0 file in two parts is dequantized as the baseline, the report and
+    the card say so, and Q8_0 made of it has its very blocks"""
+    p = project(top, "base-00001-of-00002.gguf", convert_and_split)
+    p.ninja()
+    made, keys = tensors(p, "q8")
+    source = step.Gguf(p.path("whole.gguf"))
+    equal(keys["quern.source.types"], "F32 5, Q8_0 15")
+    equal(keys["quern.source.quantized"], True)
+    check(not [k for k in keys if k.startswith("split.")], "split keys")
+    for name, (dims, kind, data) in made.items():
+        equal((dims, kind), source.tensors[name][:2], name)
+        check(data == source.bytes_of(name, len(data)), name, "differs")
+    for suite in "facts", "perplexity":
+        check('"numeric": "float32"' in
+              p.get(f"build/eval/baseline/{suite}.json"), "not in float32")
+    for page in "report.html", "report.json":
+        check("The source is quantized itself" in p.get("build/" + page), page)
+    archived = p.get("build/archive.json")
+    for part in 1, 2:
+        check(f"base-0000{part}-of-00002.gguf" in archived, archived)
+    check("0 wrong" in quern(p, "verify"), "verify")
+    with open(p.path("base-00002-of-00002.gguf"), "r+b") as f:
+        f.seek(-5, os.SEEK_END)
+        f.write(b"\x11")
+    settle()
+    done = subprocess.run([os.path.join(BIN, "quern-verify"), "-C", p.build],
+                          cwd=p.top, capture_output=True, text=True)
+    check(done.returncode == 1 and "base-00002-of-00002.gguf" in done.stdout +
+          done.stderr, "a changed part", done.stdout, done.stderr)
+
+
+def patched(data, old, new, at=0):
+    where = data.index(old) + at
+    return data[:where] + new + data[where + len(new):]
+
+
+def damages(data):
+    """name -> (bytes, gen finds it, what the message must have)"""
+    q = b"blk.1.attn_q.weight"
+    norm = b"blk.1.attn_norm.weight"
+    return {
+        "cut short": (data[:-2000], True, "(tensor 'token_embd.weight'"),
+        "a missing key": (patched(data, b"llama.block_count",
+                                  b"llama.block_xxxxx"), True,
+                          "key 'llama.block_count' is missing"),
+        "an unknown architecture": (
+            patched(data, b"general.architecture", b"lamma", 20 + 4 + 8),
+            True, "'lamma'"),
+        "an unknown type": (patched(data, q, struct.pack("<i", 99),
+                                    len(q) + 4 + 16), True,
+                            "(tensor 'blk.1.attn_q.weight'): its type 99 is "
+                            "unknown"),
+        "a tensor twice": (patched(data, q, b"blk.0.attn_q.weight"), True,
+                           "tensor 'blk.0.attn_q.weight' is there twice"),
+        "a missing tensor": (patched(data, q, b"blk.1.attn_z.weight"), False,
+                             "tensor 'blk.1.attn_q.weight' is missing"),
+        "whole numbers for weights": (
+            patched(data, norm, struct.pack("<i", 26), len(norm) + 4 + 8),
+            False, "tensor 'blk.1.attn_norm.weight' has type I32"),
+        "a key of another type": (
+            patched(data, b"llama.block_count", struct.pack("<i", 5), 17),
+            True, "key 'llama.block_count' has type i32"),
+        "no tokens": (patched(data, b"tokenizer.ggml.tokens",
+                              b"tokenizer.ggml.tokenz"), False,
+                      "key 'tokenizer.ggml.tokens' is missing"),
+        "another vocabulary": (
+            patched(data, b"llama.embedding_length", struct.pack("<I", 512),
+                    22 + 4), False, "tensor 'token_embd.weight' has shape"),
+    }
+
+
+def damaged(top):
+    """one error from gen or fingerprint names file and tensor or key"""
+    p = project(top, "base.gguf", lambda p: convert(p, "Q8_0", "base.gguf"))
+    with open(p.path("base.gguf"), "rb") as f:
+        data = f.read()
+    b = step.Build(p.path("by-hand"))
+    b.model = p.path("base.gguf")
+    for what, (bad, early, want) in damages(data).items():
+        with open(b.model, "wb") as f:
+            f.write(bad)
+        done = p.gen(ok=not early)
+        if early:
+            check(done.stderr.count("\n") == 1 and want in done.stderr and
+                  "base.gguf" in done.stderr, what, done.stderr)
+        said = b.refused("fingerprint", "fingerprint", want,
+                         **b.fingerprint_args(layers=2))
+        check("base.gguf" in said, what, said)
+    os.remove(b.model)
+    check("base.gguf: cannot open" in p.gen(ok=False).stderr, "no file")
+    with open(p.path("whole.gguf"), "wb") as f:
+        f.write(data)
+    split(p.path("whole.gguf"), p.path("base"), 3)
+    for missing, source, want in (
+            (None, "base-00002-of-00003.gguf", "is part 2 of 3 of a split "
+             "model; give the first one, whose name ends in "
+             "'-00001-of-00003.gguf'"),
+            ("base-00003-of-00003.gguf", "base-00001-of-00003.gguf",
+             "base-00003-of-00003.gguf: is missing; part 3 of 3")):
+        p.put("policy.yaml", POLICY.replace("SOURCE", source))
+        if missing:
+            os.remove(p.path(missing))
+        err = p.gen(ok=False).stderr
+        check(want in err and err.count("\n") == 1, err)
+
+
 if __name__ == "__main__":
-    main([lossless])
+    main([lossless, quantized, damaged])

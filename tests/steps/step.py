@@ -231,6 +231,7 @@ class Gguf:
             key = self.string()
             check(key not in self.kv, "key twice:", key)
             self.kv[key] = self.value(self.get("i"))
+        self.keys_end = self.at
         self.tensors = {}
         for _ in range(n_tensors):
             name, rank = self.string(), self.get("I")

@@ -1,9 +1,10 @@
 /*
  * chat_lines.c - a tokenizer's chat template at work, for tests/interop/chat.py
  *
- * usage: chat_lines FOLDER
+ * usage: chat_lines MODEL
  *
- * Reads FOLDER/tokenizer.json and what stands beside it. Every line of stdin is
+ * MODEL is a folder with tokenizer.json and what belongs to it, or a GGUF file.
+ * Every line of stdin is
  * a JSON object, {"messages": [{"role", "content"}, ...], "prompt": bool}; the
  * answer to each is one line, {"text": ...} or {"error": ...}.
  */
@@ -12,9 +13,9 @@
 #include <string.h>
 
 #include "lib/base/err.h"
-#include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
+#include "lib/model/read_tokenizer.h"
 #include "lib/text/chat.h"
 
 static void
@@ -46,16 +47,14 @@ answer(const struct tokenizer *t, const json_t *in)
 }
 
 static int
-run(const char *folder, struct err *e)
+run(const char *model, struct err *e)
 {
-    char *json = path_join(folder, "tokenizer.json");
-    char *config = path_join(folder, "tokenizer_config.json");
     struct tokenizer *t = NULL;
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
 
-    if (tokenizer_open(&t, json, config, e) == 0) {
+    if (read_tokenizer(&t, model, e) == 0) {
         while ((n = getline(&line, &cap, stdin)) > 0) {
             json_t *in = json_parse(line, (size_t)n, "stdin", e);
 
@@ -67,8 +66,6 @@ run(const char *folder, struct err *e)
     }
     free(line);
     tokenizer_free(t);
-    free(json);
-    free(config);
     return e->code;
 }
 
@@ -78,7 +75,7 @@ main(int argc, char **argv)
     struct err e = { 0 };
 
     if (argc != 2) {
-        fputs("usage: chat_lines FOLDER\n", stderr);
+        fputs("usage: chat_lines MODEL\n", stderr);
         return 2;
     }
     run(argv[1], &e);
