@@ -182,9 +182,11 @@ copy_tensors(struct work *w, struct err *e)
 
         if (gguf_open(&g, w->part[i]->path, e))
             return e->code;
-        for (size_t k = 0; k < g.n; k++)
+        for (size_t k = 0; k < g.n; k++) {
             gguf_write_data(&w->w, gguf_data(&g.t[k]),
                 (size_t)g.t[k].bytes);
+            map_done(gguf_data(&g.t[k]), g.t[k].bytes);
+        }
         map_unchanged(&g.map, e);
         gguf_close(&g);
         if (e->code)
