@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/bytes.h"
+#include "lib/base/file.h"
 #include "lib/format/gguf.h"
 #include "lib/inspect/kinds.h"
 
@@ -103,9 +104,31 @@ add_tensors(json_t *v, const struct gguf *g)
             shape[k] = t->dim[t->n_dims - 1 - k];
         weights_add(tensors, &(struct weight){ .name = t->name,
             .type = gguf_type_name(t->ggml_type), .rank = t->n_dims,
-            .shape = shape, .bytes = t->bytes, .offset = t->offset });
+            .shape = shape, .bytes = t->bytes, .offset = t->offset,
+            .file = g->n_more > 0 ? path_base(t->map->path) : NULL });
     }
     weights_set(v, tensors);
+}
+
+/* The files of a split model. */
+static void
+add_parts(json_t *v, const struct gguf *g)
+{
+    json_t *files = json_array();
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i <= g->n_more; i++) {
+        const struct map *m = i == 0 ? &g->map : &g->more[i - 1].map;
+        json_t *f = json_object();
+
+        value_set(f, "name", value_string(path_base(m->path)));
+        value_set(f, "bytes", value_count(m->len));
+        value_set(f, "weights", json_true());
+        json_array_append_new(files, f);
+        bytes += m->len;
+    }
+    value_set(v, "bytes", value_count(bytes));
+    value_set(v, "files", files);
 }
 
 /* Whether it says how many layers there are: a stage's part of one does not. */
@@ -142,6 +165,24 @@ file_type(const struct gguf *g)
     return json_null();
 }
 
+/* A split model as a whole where its first part is given, else that part. */
+static int
+open_whole(struct gguf *g, const char *path, struct err *e)
+{
+    const struct gguf_kv *count, *no;
+
+    if (gguf_open_part(g, path, e) != 0)
+        return e->code;
+    count = gguf_kv(g, "split.count");
+    no = gguf_kv(g, "split.no");
+    if (count == NULL || count->kind != GGUF_U16 || no == NULL ||
+        no->kind != GGUF_U16 || load_u16le(count->raw) < 2 ||
+        load_u16le(no->raw) != 0)
+        return 0;
+    gguf_close(g);
+    return gguf_open(g, path, e);
+}
+
 int
 inspect_gguf(json_t *v, const char *path, const struct inspect_opts *o,
     struct err *e)
@@ -151,7 +192,7 @@ inspect_gguf(json_t *v, const char *path, const struct inspect_opts *o,
     struct err why = { 0 };
     const struct gguf_kv *type;
 
-    if (gguf_open_part(&g, path, e) != 0)
+    if (open_whole(&g, path, e) != 0)
         return e->code;
     type = gguf_kv(&g, "general.type");
     if (type != NULL && type->str != NULL &&
@@ -174,6 +215,8 @@ inspect_gguf(json_t *v, const char *path, const struct inspect_opts *o,
         tokenizer_set(v, path);
     value_set(v, "metadata", keys(&g, o->all));
     add_tensors(v, &g);
+    if (g.n_more > 0)
+        add_parts(v, &g);
     gguf_close(&g);
     return 0;
 }

@@ -261,6 +261,15 @@ def built(b):
     b.calibrate()
     path = b.candidate("q4k", "Q4_K", "imatrix")
     gguf(b, path)
+    sys.path.insert(0, "tests/graph")
+    from gguf import split  # noqa: E402, of the same name as what is here
+    split(path, b.path("part"), 2)
+    whole, (_, v) = show(path)[1], show(b.path("part-00001-of-00002.gguf"))
+    names = ["part-00001-of-00002.gguf", "part-00002-of-00002.gguf"]
+    step.equal([f["name"] for f in v["files"]], names)
+    step.equal({t["file"] for t in v["tensors"]}, set(names))
+    step.equal((v["weights"], v["types"], v["model"]),
+               (whole["weights"], whole["types"], whole["model"]))
     _, v = show(b.path("quant/q4k/layer.001.gguf"))
     step.equal((v["model"], len(v["tensors"])), (None, 9))
     statistics(b)
