@@ -123,13 +123,14 @@ def better(b):
 
 
 def threads(b):
-    """one and three threads give the same bytes, AWQ included"""
+    """one, two and eight threads and portable kernels give the same bytes"""
     ready(b)
     seen = None
-    for n in ("1", "3"):
-        b.quantize("x", 2, "Q4_K", "awq", env={"QUERN_THREADS": n})
+    for n, isa in ("1", ""), ("2", ""), ("8", ""), ("2", "ref"):
+        b.quantize("x", 2, "Q4_K", "awq",
+                   env={"QUERN_THREADS": n, "QUERN_ISA": isa})
         now = b.read("quant/x/layer.002.gguf"), b.read("quant/x/layer.002.json")
-        check(seen is None or now == seen, "threads differ")
+        check(seen is None or now == seen, n, isa, "differ")
         seen = now
         os.remove(b.path("quant/x/layer.002.gguf"))
 
