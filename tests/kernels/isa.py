@@ -13,10 +13,10 @@ import sys
 
 sys.path.insert(0, "tests/house")
 from compilers import NINJA, WARNINGS  # noqa: E402
-from house import BIN, TESTS, Wrong, main, none, run  # noqa: E402
+from house import BIN, TESTS, Wrong, files, main, none, run  # noqa: E402
 
 HERE = [os.path.join(TESTS, "tools", "kernel_digests")]
-CROSS = "aarch64-linux-gnu-gcc"
+CROSS, QEMU = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 # what libraries that are not there for the other processor would be needed for
 LEFT_OUT = {"gemm.o"}
 LEAST = 2500
@@ -57,43 +57,43 @@ def here():
     return f"{len(expected)} digests: {' '.join(isas)}"
 
 
-def cross_built(arch, compiler, ours, others):
-    """The program, compiled for arch as the generator says; ours and others are
-    ends of names of files that must be compiled, and must not be."""
-    if shutil.which(compiler) is None:
-        raise Wrong(f"{compiler} is not there; install docs/packages.txt")
-    out = f"out/{arch}"
+def needed(program):
+    if shutil.which(program) is None:
+        raise Wrong(f"{program} is not there; install docs/packages.txt")
+    return program
+
+
+def cross_built(out, flags, link):
+    """The program for aarch64 in folder out, compiled as the generator says."""
     graph, program = out + ".ninja", out + "/kernel_digests"
     run([os.path.join(BIN, "quern-gen"), "--source", ".", "--out", out, "-o",
-         graph, "--set", "ARCH=" + arch, "--set", "CC=" + compiler, "--set",
-         "CFLAGS=-O2", "--set",
+         graph, "--set", "ARCH=aarch64", "--set", "CC=" + needed(CROSS),
+         "--set", "CFLAGS=" + flags, "--set",
          "WARNINGS=-Werror " + " ".join(WARNINGS.split())])
     every = run([NINJA, "-f", graph, "-t", "targets", "rule",
                  "quern_cc"]).split()
     objects = [o for o in every if o.startswith(out + "/obj/kernels/") and
                os.path.basename(o) not in LEFT_OUT]
     none([f"{o}: is for another processor" for o in objects
-          if o.endswith(tuple(others))] +
-         [f"{end}: nothing is compiled for it" for end in ours
+          if o.endswith(("_avx2.o", "_avx512.o"))] +
+         [f"{end}: nothing is compiled for it" for end in
+          ("_dot_neon.o", "/vec_neon.o")
           if not any(o.endswith(end) for o in objects)])
     objects.append(out + "/obj/tests/tools/kernel_digests.o")
     p = subprocess.run([NINJA, "-f", graph, *objects], text=True,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if p.returncode != 0:
         raise Wrong(p.stdout)
-    run([compiler, "-static", "-o", program, *objects, "-lm"])
+    run([CROSS, *link, "-o", program, *objects, "-lm"])
     return program
 
 
 def aarch64():
     """64-bit Arm agrees, compiled by the cross compiler and run by qemu, also
     as a processor that has nothing but the first instruction set"""
-    program = cross_built("aarch64", CROSS, ["_dot_neon.o", "/vec_neon.o"],
-                          ["_avx2.o", "_avx512.o"])
-    qemu = "qemu-aarch64"
-    if shutil.which(qemu) is None:
-        raise Wrong(f"{qemu} is not there; install docs/packages.txt")
-    new, old = ([qemu, "-cpu", cpu, program] for cpu in ("max", "cortex-a53"))
+    program = cross_built("out/aarch64", "-O2", ["-static"])
+    new, old = ([needed(QEMU), "-cpu", cpu, program]
+                for cpu in ("max", "cortex-a53"))
     if can_run(new) != ["ref", "neon", "neon-dot"] or \
             can_run(old) != ["ref", "neon"]:
         raise Wrong(f"new: {can_run(new)}, old: {can_run(old)}")
@@ -103,5 +103,15 @@ def aarch64():
     return f"{len(expected)} digests: {' '.join(can_run(new))}"
 
 
+def other_compiler():
+    """clang finds nothing to say about the files for NEON either"""
+    for path in files(["kernels"], "_neon.c", "cpu.c"):
+        flags = ["-march=armv8.2-a+dotprod"] if "_dot_" in path else []
+        run([needed("clang"), "--target=aarch64-linux-gnu", "-fsyntax-only",
+             "-std=c11", "-D_GNU_SOURCE", *WARNINGS.split(), *flags, "-I.",
+             path])
+
+
 if __name__ == "__main__":
-    main([here] + ([aarch64] if platform.machine() == "x86_64" else []))
+    main([here] + ([aarch64, other_compiler]
+                   if platform.machine() == "x86_64" else []))

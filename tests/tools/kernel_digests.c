@@ -32,9 +32,9 @@ enum { ROWS = 37, COLS = 1024, ACTS = 130, LDY = ROWS + 3, MOST = 1100 };
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 static float w[ROWS * COLS], x[ACTS * COLS], y[ACTS * LDY], h[COLS];
-static uint8_t packed[ROWS * COLS * 4 + 1];
+static uint8_t packed[ROWS * COLS * 4];
 static _Alignas(64) uint8_t act[ACTS * (COLS * 4 + 64)];
-static float a[MOST], b[MOST], c[MOST], out[4 * MOST];
+static float va[MOST], vb[MOST], vc[MOST], out[4 * MOST];
 
 static void
 inputs(void)
@@ -53,14 +53,14 @@ inputs(void)
     }
     x[5 * COLS] = x[7 * COLS] = 127.0f;
     for (size_t i = 0; i < MOST; i++) {
-        a[i] = lcg_bell(&s) * 4.0f;
-        b[i] = lcg_bell(&s);
-        c[i] = lcg_bell(&s) * 0.1f + 1.0f;
+        va[i] = lcg_bell(&s) * 4.0f;
+        vb[i] = lcg_bell(&s);
+        vc[i] = lcg_bell(&s) * 0.1f + 1.0f;
     }
-    a[17] = -0.0f;
-    b[40] = 1e-30f;
-    a[40] = -1e-30f; /* a product below the smallest float */
-    a[41] = 1e-40f;
+    va[17] = -0.0f;
+    vb[40] = 1e-30f;
+    va[40] = -1e-30f; /* a product below the smallest float */
+    va[41] = 1e-40f;
 }
 
 /* One line; shape is the rest of printf's arguments. */
@@ -153,13 +153,29 @@ activations(void)
 
 /* ---- products ---- */
 
+/*
+ * Weights at an odd address and activations, both in as much memory as there
+ * must be: a sanitizer sees what is read behind them.
+ */
 static void
 product(enum qtype t, const char *kind, const void *p, size_t cols, size_t r0,
     size_t r1, size_t n)
 {
+    size_t wb = r1 * qtype_row_bytes(t, cols);
+    size_t ab = n * act_row_bytes(qtype_info(t)->act, cols);
+    uint8_t *we = malloc(wb + 1), *ae = aligned_alloc(64, ab);
+
+    if (!we || !ae) {
+        fputs("kernel_digests: out of memory\n", stderr);
+        exit(1);
+    }
+    memcpy(we + 1, p, wb);
+    memcpy(ae, act, ab);
     for (size_t i = 0; i < ACTS * LDY; i++)
         y[i] = -777.0f;
-    matmul_packed(y, LDY, p, t, r0, r1, cols, act, n);
+    matmul_packed(y, LDY, we + 1, t, r0, r1, cols, ae, n);
+    free(we);
+    free(ae);
     for (size_t i = 0; i < ACTS * LDY; i++) {
         if (y[i] != y[i]) {
             fprintf(stderr, "kernel_digests: a NaN in %s, %zu columns\n",
@@ -185,21 +201,20 @@ products(enum qtype t)
 
         if (n == 0)
             continue;
-        /* an odd address: nothing says that weights are aligned */
         if (any)
-            any_blocks(t, packed + 1, n, cols[i]);
+            any_blocks(t, packed, n, cols[i]);
         else
-            qtype_encode(t, packed + 1, w, ROWS, cols[i], NULL);
+            qtype_encode(t, packed, w, ROWS, cols[i], NULL);
         act_encode(qtype_info(t)->act, act, x, ACTS, cols[i]);
         for (size_t k = 0; k < COUNT(rows); k++) {
             size_t r0 = k % 3 < rows[k] ? k % 3 : 0;
 
-            product(t, "any", packed + 1, cols[i], r0, rows[k],
+            product(t, "any", packed, cols[i], r0, rows[k],
                 acts[(i + k) % COUNT(acts)]);
         }
-        product(t, "any", packed + 1, cols[i], 2, 20, 1);
+        product(t, "any", packed, cols[i], 2, 20, 1);
         if (cols[i] == 256)
-            product(t, "any", packed + 1, cols[i], 0, 17, ACTS);
+            product(t, "any", packed, cols[i], 0, 17, ACTS);
     }
     qtype_encode(t, packed, w, 9, COLS, h);
     act_encode(qtype_info(t)->act, act, x, ACTS, COLS);
@@ -231,9 +246,12 @@ extremes(enum qtype t)
 
 /* ---- vectors ---- */
 
-/* Results of every operation on n values one float off alignment. */
+/*
+ * Results of every operation on n values, one float off alignment; inputs end
+ * where their memory does.
+ */
 static void
-vector(size_t n)
+vector(size_t n, const float *a, const float *b, const float *c)
 {
     static const char *const f = "f32";
     size_t even = n / 2 * 2;
@@ -275,15 +293,35 @@ vector(size_t n)
 #undef AFTER
 }
 
+static void
+vector_of(size_t n)
+{
+    float *p[3] = { va, vb, vc };
+
+    for (size_t i = 0; i < 3; i++) {
+        float *end = malloc((n + 1) * sizeof *end);
+
+        if (!end) {
+            fputs("kernel_digests: out of memory\n", stderr);
+            exit(1);
+        }
+        memcpy(end, p[i], (n + 1) * sizeof *end);
+        p[i] = end;
+    }
+    vector(n, p[0], p[1], p[2]);
+    for (size_t i = 0; i < 3; i++)
+        free(p[i]);
+}
+
 /* Three heads, so that a row does not end where a register does. */
 static void
 ropes(size_t dim)
 {
-    memcpy(out, a, 3 * dim * sizeof *out);
-    rope_half_f32(out, 3, dim, b, c);
+    memcpy(out, va, 3 * dim * sizeof *out);
+    rope_half_f32(out, 3, dim, vb, vc);
     line("rope_half", "f32", out, 3 * dim * sizeof *out, "3x%zu", dim);
-    memcpy(out, a, 3 * dim * sizeof *out);
-    rope_pairs_f32(out, 3, dim, b, c);
+    memcpy(out, va, 3 * dim * sizeof *out);
+    rope_pairs_f32(out, 3, dim, vb, vc);
     line("rope_pairs", "f32", out, 3 * dim * sizeof *out, "3x%zu", dim);
 }
 
@@ -328,10 +366,10 @@ halves(void)
 static void
 logarithms(void)
 {
-    double l[MOST], sum = logsumexp_f32(a, MOST);
+    double l[MOST], sum = logsumexp_f32(va, MOST);
 
     for (size_t i = 0; i < MOST; i++)
-        l[i] = log_f64((double)c[i] * (i % 7 == 0 ? 1e-30 : 1.0));
+        l[i] = log_f64((double)vc[i] * (i % 7 == 0 ? 1e-30 : 1.0));
     line("log", "f64", l, sizeof l, "%d", MOST);
     line("logsumexp", "f32", &sum, sizeof sum, "%d", MOST);
 }
@@ -348,7 +386,7 @@ vectors(void)
     static const size_t n_k[] = { 1, 2, 3, 4, 5, 7, 8, 13, 63, 64, 65, 130 };
 
     for (size_t i = 0; i < COUNT(sizes); i++)
-        vector(sizes[i]);
+        vector_of(sizes[i]);
     for (size_t i = 0; i < COUNT(dims); i++) {
         ropes(dims[i]);
         for (size_t k = 0; k < COUNT(n_k); k++)
