@@ -131,6 +131,46 @@ eight_u32(const uint8_t *const b[8], size_t at)
     return _mm256_set_m128i(w, v);
 }
 
+/*
+ * The packed 6-bit numbers of Q4_K and Q5_K as bytes, eight scales and then
+ * eight minima; 16 bytes are read, twelve of them used.
+ */
+static inline __m128i
+k4_bytes(const uint8_t *s)
+{
+    const __m128i low = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f,
+        0x0f0f0f0f);
+    const __m128i high = _mm_setr_epi32(0, 0x30303030, 0, 0x30303030);
+    __m128i v = load_half(s);
+    __m128i lower = _mm_srlv_epi32(_mm_shuffle_epi32(v, 0x98),
+        _mm_setr_epi32(0, 0, 0, 4));
+    __m128i upper = _mm_srli_epi32(_mm_shuffle_epi32(v, 0x50), 2);
+
+    return _mm_or_si128(_mm_and_si128(lower, low),
+        _mm_and_si128(upper, high));
+}
+
+/*
+ * The sixteen packed 6-bit scales of Q3_K as signed bytes. Two bytes before
+ * their twelve are read too: behind them a block may end, and with it the file.
+ */
+static inline __m128i
+k3_bytes(const uint8_t *s)
+{
+    const __m128i first = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6,
+        7, 8, 9);
+    const __m128i last = _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11,
+        12, 13, 10, 11, 12, 13);
+    __m128i v = load_half(s - 2);
+    __m128i lower = _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi8(v, first),
+        _mm_setr_epi32(0, 0, 4, 4)), _mm_set1_epi8(15));
+    __m128i upper = _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi8(v, last),
+        _mm_setr_epi32(0, 2, 4, 6)), _mm_set1_epi8(3));
+
+    return _mm_sub_epi8(_mm_or_si128(lower, _mm_slli_epi32(upper, 4)),
+        _mm_set1_epi8(32));
+}
+
 /* 8 x 8 transpose of 32-bit lanes: out[k] lane r = in[r] lane k. */
 static inline void
 transpose8(const __m256i in[8], __m256i out[8])

@@ -19,7 +19,6 @@
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
 #include "kernels/avx512.h"
-#include "kernels/ops_avx2.h"
 #include "kernels/ops_avx512.h"
 #include "kernels/panel_avx512.h"
 
@@ -368,10 +367,10 @@ matmul_avx512(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     enum act_type at = qtype_info(t)->act;
 
     if (at == ACT_F32)
-        matmul_float_avx2(y, ldy, w, t, false, row0, row1, cols, act, n_act);
+        matmul_float_avx512(y, ldy, w, t, row0, row1, cols, act, n_act);
     else if (n_act < FEW)
         for (size_t a = 0; a < n_act; a++)
-            matmul_one_avx2(y + a * ldy, w, t, row0, row1, cols,
+            matmul_one_avx512(y + a * ldy, w, t, row0, row1, cols,
                 (const uint8_t *)act + a * act_row_bytes(at, cols));
     else
         packed(y, ldy, w, t, row0, row1, cols, act, n_act);

@@ -190,24 +190,14 @@ spread_two(__m128i v, int j)
         _mm_set_epi64x((2 * j + 1) * ones, 2 * j * ones)));
 }
 
-/* Scales (low half) and minima (high half) of Q4_K and Q5_K as 16 bits. */
-INLINE __m256i
-k4_scales(const uint8_t *s)
-{
-    uint32_t u0 = block_u32(s), u1 = block_u32(s + 4), u2 = block_u32(s + 8);
-    uint32_t s1 = (u2 & 0x0f0f0f0f) | (u0 >> 6 & 0x03030303) << 4;
-    uint32_t m1 = (u2 >> 4 & 0x0f0f0f0f) | (u1 >> 6 & 0x03030303) << 4;
-
-    return _mm256_cvtepu8_epi16(_mm_setr_epi32((int)(u0 & 0x3f3f3f3f), (int)s1,
-        (int)(u1 & 0x3f3f3f3f), (int)m1));
-}
-
 /* *m = partial sums of minima times sums of activations. */
 INLINE __m256i
 row_q4_k(const uint8_t *b, const struct act_block *a, __m256i *m)
 {
-    __m256i sm = k4_scales(b + Q4_K_SC), sum = _mm256_setzero_si256();
+    /* scales in the lower half, minima in the upper */
+    __m256i sm = _mm256_cvtepu8_epi16(k4_bytes(b + Q4_K_SC));
     __m256i sc = _mm256_permute4x64_epi64(sm, 0x44);
+    __m256i sum = _mm256_setzero_si256();
 
     *m = _mm256_zextsi128_si256(_mm_madd_epi16(
         _mm256_extracti128_si256(sm, 1), a->sum32));
@@ -228,8 +218,10 @@ row_q4_k(const uint8_t *b, const struct act_block *a, __m256i *m)
 INLINE __m256i
 row_q5_k(const uint8_t *b, const struct act_block *a, __m256i *m)
 {
-    __m256i sm = k4_scales(b + Q5_K_SC), sum = _mm256_setzero_si256();
+    /* scales in the lower half, minima in the upper */
+    __m256i sm = _mm256_cvtepu8_epi16(k4_bytes(b + Q5_K_SC));
     __m256i sc = _mm256_permute4x64_epi64(sm, 0x44);
+    __m256i sum = _mm256_setzero_si256();
     __m256i qh = load_bytes(b + Q5_K_QH);
 
     *m = _mm256_zextsi128_si256(_mm_madd_epi16(
@@ -316,14 +308,7 @@ row_q2_k(const uint8_t *b, const struct act_block *a, __m256i *m)
 INLINE __m256i
 row_q3_k(const uint8_t *b, const struct act_block *a, __m256i *m)
 {
-    uint32_t u0 = block_u32(b + Q3_K_SC), u1 = block_u32(b + Q3_K_SC + 4);
-    uint32_t u2 = block_u32(b + Q3_K_SC + 8);
-    const uint32_t lo = 0x0f0f0f0f, hi = 0x03030303;
-    __m128i sc = _mm_sub_epi8(_mm_setr_epi32(
-        (int)((u0 & lo) | (u2 & hi) << 4),
-        (int)((u1 & lo) | (u2 >> 2 & hi) << 4),
-        (int)((u0 >> 4 & lo) | (u2 >> 4 & hi) << 4),
-        (int)((u1 >> 4 & lo) | (u2 >> 6 & hi) << 4)), _mm_set1_epi8(32));
+    __m128i sc = k3_bytes(b + Q3_K_SC);
     __m256i sum = less_offset(_mm256_setzero_si256(), sc, a, 2);
     __m256i hm = load_bytes(b + Q3_K_HM);
 

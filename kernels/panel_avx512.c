@@ -23,7 +23,8 @@ low_bits(__m512i v, int mask)
 INLINE __m512i
 bits_at(__m512i v, int shift, int mask)
 {
-    return low_bits(_mm512_srl_epi16(v, _mm_cvtsi32_si128(shift)), mask);
+    return low_bits(_mm512_srlv_epi16(v, _mm512_set1_epi16((short)shift)),
+        mask);
 }
 
 /* The same 16 bits in both halves of each 32-bit lane. */
@@ -236,7 +237,7 @@ open_iq4_nl(struct panel512 *p, const uint8_t *const w[16], size_t g,
 INLINE __m512i
 field(__m512i v, int shift, int mask)
 {
-    return _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128(shift)),
+    return _mm512_and_si512(_mm512_srlv_epi32(v, _mm512_set1_epi32(shift)),
         _mm512_set1_epi32(mask));
 }
 
@@ -346,8 +347,8 @@ open_q6_k(struct panel512 *p, const uint8_t *const w[16], size_t g,
         __m512i v = sixteen_u32(x, Q6_K_SC + (size_t)j / 4 * 4), sc[2];
 
         for (int i = 0; i < 2; i++) {
-            sc[i] = _mm512_srai_epi32(_mm512_sll_epi32(v,
-                _mm_cvtsi32_si128(24 - 8 * ((j + i) % 4))), 24);
+            sc[i] = _mm512_srai_epi32(_mm512_sllv_epi32(v,
+                _mm512_set1_epi32(24 - 8 * ((j + i) % 4))), 24);
             store64(p->sc[j / 2][i][g], sc[i]);
             sc[i] = _mm512_mullo_epi32(sc[i], _mm512_set1_epi32(-32));
         }
