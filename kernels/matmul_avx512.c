@@ -19,6 +19,7 @@
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
 #include "kernels/avx512.h"
+#include "kernels/interleave_avx2.h"
 #include "kernels/ops_avx512.h"
 #include "kernels/panel_avx512.h"
 
@@ -311,8 +312,8 @@ act_rows(enum qtype t, const uint8_t *act, size_t n, size_t cols)
 
 /* All columns of a tile for a->n <= ACTS activations into f[a][32]. */
 static void
-tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
-    const struct act_rows *a)
+tile(float *f, const uint8_t *const w[TILE], panel512_fn *fill, enum qtype t,
+    size_t cols, const struct act_rows *a)
 {
     _Alignas(64) struct panel512 p;
 
@@ -321,8 +322,8 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
         size_t left = cols - 256 * chunk;
         size_t blocks = left < 256 ? left / 32 : 8;
 
-        panel_avx512[t](&p, w, 0, chunk, blocks);
-        panel_avx512[t](&p, w + 16, 1, chunk, blocks);
+        fill(&p, w, 0, chunk, blocks);
+        fill(&p, w + 16, 1, chunk, blocks);
         for (size_t i = 0; i < a->n; i += WIDE) {
             struct acts v;
 
@@ -333,9 +334,10 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
 }
 
 static void
-packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
-    size_t row1, size_t cols, const uint8_t *act, size_t n_act)
+packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, bool side,
+    size_t row0, size_t row1, size_t cols, const uint8_t *act, size_t n_act)
 {
+    panel512_fn *fill = (side ? panel_side_avx512 : panel_avx512)[t];
     size_t wb = qtype_row_bytes(t, cols);
     struct act_rows all = act_rows(t, act, n_act, cols);
     _Alignas(64) float f[ACTS * TILE];
@@ -350,10 +352,10 @@ packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, size_t row0,
             size_t m = row1 - r < TILE ? row1 - r : TILE;
             const uint8_t *wr[TILE];
 
-            /* rows that are not there: the last one again, thrown away */
+            /* rows that are not there: the last ones again, thrown away */
             for (size_t i = 0; i < TILE; i++)
-                wr[i] = w + (r + (i < m ? i : m - 1)) * wb;
-            tile(f, wr, t, cols, &some);
+                wr[i] = w + (r + (i < m ? i : m - (side ? 8 : 1))) * wb;
+            tile(f, wr, fill, t, cols, &some);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }
@@ -367,13 +369,29 @@ matmul_avx512(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     enum act_type at = qtype_info(t)->act;
 
     if (at == ACT_F32)
-        matmul_float_avx512(y, ldy, w, t, row0, row1, cols, act, n_act);
+        matmul_float_avx512(y, ldy, w, t, false, row0, row1, cols, act, n_act);
     else if (n_act < FEW)
         for (size_t a = 0; a < n_act; a++)
             matmul_one_avx512(y + a * ldy, w, t, row0, row1, cols,
                 (const uint8_t *)act + a * act_row_bytes(at, cols));
     else
-        packed(y, ldy, w, t, row0, row1, cols, act, n_act);
+        packed(y, ldy, w, t, false, row0, row1, cols, act, n_act);
+}
+
+void
+matmul_interleaved_avx512(float *y, size_t ldy, const void *w, enum qtype t,
+    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act)
+{
+    enum act_type at = qtype_info(t)->act;
+
+    if (n_act < FEW)
+        for (size_t a = 0; a < n_act; a++)
+            matmul_one_side_avx2(y + a * ldy, w, t, row0, row1, cols,
+                (const uint8_t *)act + a * act_row_bytes(at, cols));
+    else if (at == ACT_F32)
+        matmul_float_avx512(y, ldy, w, t, true, row0, row1, cols, act, n_act);
+    else
+        packed(y, ldy, w, t, true, row0, row1, cols, act, n_act);
 }
 
 #endif

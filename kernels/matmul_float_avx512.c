@@ -16,6 +16,7 @@
 
 #include "kernels/act.h"
 #include "kernels/avx512.h"
+#include "kernels/interleave_avx2.h"
 #include "kernels/ops_avx512.h"
 
 enum { ACTS = 128, TILE = 32, WIDE = 8, MANY = 64 };
@@ -123,6 +124,28 @@ open_rows(float p[256][TILE], enum qtype t, const uint8_t *const w[TILE],
             open_line(&p[k][g], TILE, t, w + g, c + k, n - k);
 }
 
+/* Eight weights of column c of an interleaved group. */
+INLINE __m256
+column(enum qtype t, const uint8_t *w, size_t c)
+{
+    if (t == QT_F32)
+        return _mm256_castsi256_ps(load_bytes(w + 32 * c));
+    if (t == QT_F16)
+        return side_f16(w + 16 * c);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(
+        _mm256_cvtepu16_epi32(load_half(w + 16 * c)), 16));
+}
+
+/* As open_rows from interleaved groups w[0], w[8], w[16], w[24]. */
+INLINE void
+open_side(float p[256][TILE], enum qtype t, const uint8_t *const w[TILE],
+    size_t c, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        for (size_t g = 0; g < TILE; g += INTERLEAVE)
+            _mm256_storeu_ps(&p[k][g], column(t, w[g], c + k));
+}
+
 /* f[a][r] += chain over n columns, eight activations. */
 static void
 chunk_x8(float *f, float (*p)[TILE], const float *const x[WIDE], size_t n)
@@ -155,8 +178,8 @@ chunk_x8(float *f, float (*p)[TILE], const float *const x[WIDE], size_t n)
 
 /* f[a][r] for a tile of 32 rows and n <= ACTS activations. */
 INLINE void
-tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
-    const uint8_t *act, size_t ab, size_t n)
+tile(float *f, const uint8_t *const w[TILE], enum qtype t, bool side,
+    size_t cols, const uint8_t *act, size_t ab, size_t n)
 {
     _Alignas(64) float p[256][TILE];
 
@@ -164,7 +187,10 @@ tile(float *f, const uint8_t *const w[TILE], enum qtype t, size_t cols,
     for (size_t c = 0; c < cols; c += 256) {
         size_t m = cols - c < 256 ? cols - c : 256;
 
-        open_rows(p, t, w, c, m);
+        if (side)
+            open_side(p, t, w, c, m);
+        else
+            open_rows(p, t, w, c, m);
         for (size_t a = 0; a < n; a += WIDE) {
             const float *x[WIDE];
 
@@ -220,13 +246,15 @@ one_many(float *y, const uint8_t *const w[MANY], enum qtype t, size_t cols,
     }
 }
 
-/* Rows from r on; where rows are missing, the last again, thrown away. */
+/*
+ * Rows from r on; where rows are missing, the last `step` again, thrown away.
+ */
 INLINE void
 rows_from(const uint8_t *p[], size_t n, const uint8_t *w, size_t wb, size_t r,
-    size_t m)
+    size_t m, size_t step)
 {
     for (size_t i = 0; i < n; i++)
-        p[i] = w + (r + (i < m ? i : m - 1)) * wb;
+        p[i] = w + (r + (i < m ? i : m - step)) * wb;
 }
 
 static void
@@ -240,7 +268,7 @@ one(float *y, enum qtype t, const uint8_t *w, size_t row0, size_t row1,
         size_t m = row1 - r < MANY ? row1 - r : MANY;
         const uint8_t *wr[MANY];
 
-        rows_from(wr, MANY, w, wb, r, m);
+        rows_from(wr, MANY, w, wb, r, m, 1);
         if (t == QT_F32)
             one_many(f, wr, QT_F32, cols, x);
         else if (t == QT_F16)
@@ -253,7 +281,8 @@ one(float *y, enum qtype t, const uint8_t *w, size_t row0, size_t row1,
 
 void
 matmul_float_avx512(float *y, size_t ldy, const void *w, enum qtype t,
-    size_t row0, size_t row1, size_t cols, const void *act, size_t n_act)
+    bool side, size_t row0, size_t row1, size_t cols, const void *act,
+    size_t n_act)
 {
     size_t wb = qtype_row_bytes(t, cols), ab = act_row_bytes(ACT_F32, cols);
     float f[ACTS * TILE];
@@ -270,13 +299,13 @@ matmul_float_avx512(float *y, size_t ldy, const void *w, enum qtype t,
             size_t m = row1 - r < TILE ? row1 - r : TILE;
             const uint8_t *wr[TILE];
 
-            rows_from(wr, TILE, w, wb, r, m);
+            rows_from(wr, TILE, w, wb, r, m, side ? INTERLEAVE : 1);
             if (t == QT_F32)
-                tile(f, wr, QT_F32, cols, from, ab, n);
+                tile(f, wr, QT_F32, side, cols, from, ab, n);
             else if (t == QT_F16)
-                tile(f, wr, QT_F16, cols, from, ab, n);
+                tile(f, wr, QT_F16, side, cols, from, ab, n);
             else
-                tile(f, wr, QT_BF16, cols, from, ab, n);
+                tile(f, wr, QT_BF16, side, cols, from, ab, n);
             for (size_t a = 0; a < n; a++)
                 memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
         }

@@ -22,28 +22,6 @@
 
 /* ---- pieces ---- */
 
-INLINE __m512i
-low_bits(__m512i v, int mask)
-{
-    return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
-}
-
-/* Bytes shifted right, then masked: the mask must hide what came across. */
-INLINE __m512i
-bits_at(__m512i v, int shift, int mask)
-{
-    return low_bits(_mm512_srlv_epi16(v, _mm512_set1_epi16((short)shift)),
-        mask);
-}
-
-/* Likewise shifted left. */
-INLINE __m512i
-bits_up(__m512i v, int shift, int mask)
-{
-    return low_bits(_mm512_sllv_epi16(v, _mm512_set1_epi16((short)shift)),
-        mask);
-}
-
 /* The same 16-bit number in each quarter of a register. */
 INLINE __m512i
 quarters(int a, int b, int c, int d)

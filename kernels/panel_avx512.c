@@ -13,34 +13,12 @@
 
 /* ---- pieces ---- */
 
-INLINE __m512i
-low_bits(__m512i v, int mask)
-{
-    return _mm512_and_si512(v, _mm512_set1_epi8((char)mask));
-}
-
-/* Bytes shifted right, then masked: the mask must hide what came across. */
-INLINE __m512i
-bits_at(__m512i v, int shift, int mask)
-{
-    return low_bits(_mm512_srlv_epi16(v, _mm512_set1_epi16((short)shift)),
-        mask);
-}
-
 /* The same 16 bits in both halves of each 32-bit lane. */
 INLINE __m512i
 both(__m512i v)
 {
     return _mm512_or_si512(_mm512_slli_epi32(v, 16),
         _mm512_and_si512(v, _mm512_set1_epi32(0xffff)));
-}
-
-/* (a, b) as two 16-bit numbers in each 32-bit lane. */
-INLINE void
-put_pair(int16_t *dst, __m512i a, __m512i b)
-{
-    store64(dst, _mm512_or_si512(_mm512_slli_epi32(b, 16),
-        _mm512_and_si512(a, _mm512_set1_epi32(0xffff))));
 }
 
 INLINE __m512i

@@ -40,5 +40,7 @@ typedef void panel512_fn(struct panel512 *p, const uint8_t *const w[16],
     size_t g, size_t chunk, size_t blocks);
 
 extern panel512_fn *const panel_avx512[QT_COUNT];
+/* Of interleaved weights (interleave.h): w[0] and w[8] are groups. */
+extern panel512_fn *const panel_side_avx512[QT_COUNT];
 
 #endif
