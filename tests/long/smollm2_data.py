@@ -140,16 +140,15 @@ def facts(rng, n):
 
 
 def chat(rng, n, render):
-    """The model's own chat form; what it answers first is compared."""
+    """The model's own chat form, and the beginning of an answer."""
     questions = list(pairs())
     rng.shuffle(questions)
     items = []
-    for _, ask, right, wrong in questions[:n]:
+    for say, ask, right, wrong in questions[:n]:
         item = choice(rng, "", right, wrong)
-        listed = ", ".join(c.strip() for c in item["choices"])
-        item["prompt"] = render([{"role": "user", "content":
-                                  f"{ask} Choose one: {listed}."}]) + \
-            "The answer is"
+        if say.startswith("Question"):
+            say = "It is a kind of"
+        item["prompt"] = render([{"role": "user", "content": ask}]) + say
         items.append(item)
     return items
 
@@ -206,11 +205,11 @@ def retrieval(rng, n):
     """A code in a passage, asked for afterwards."""
     items = []
     for _ in range(n):
-        lines = [s.capitalize() + "." for s in rng.sample(PLAIN, 4)]
+        lines = [s.capitalize() + "." for s in rng.sample(PLAIN, 2)]
         what, other = rng.sample(THINGS, 2)
         code, decoy = (str(rng.randint(1000, 9999)) for _ in "ab")
-        lines.insert(rng.randrange(4), f"The code of the {what} is {code}.")
-        lines.insert(rng.randrange(5), f"The code of the {other} is {decoy}.")
+        lines.insert(rng.randrange(3), f"The code of the {what} is {code}.")
+        lines.insert(rng.randrange(4), f"The code of the {other} is {decoy}.")
         items.append({"prompt": " ".join(lines) + f"\nThe code of the {what} "
                       "is", "stop": [".", "\n"], "match": "exact",
                       "target": code})
