@@ -50,12 +50,25 @@ names_join_and_part(void **state)
     assert_string_equal(path_base("a/"), "");
 }
 
+static void
+a_models_folder(void **state)
+{
+    /* A folder is its own; of a file, also one that is gone, where it lies. */
+    (void)state;
+    check(path_folder("tests"), "tests");
+    check(path_folder("tests/run.py"), "tests");
+    check(path_folder("README.md"), ".");
+    check(path_folder("nowhere/m.gguf"), "nowhere");
+    check(path_folder("nowhere/m"), "nowhere/m");
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_names_stay_inside),
         cmocka_unit_test(names_join_and_part),
+        cmocka_unit_test(a_models_folder),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -329,6 +329,9 @@ test_layer_of_a_name(void **state)
     (void)state;
     assert_int_equal(checkpoint_layer_of("model.layers.0.mlp.up.weight"), 0);
     assert_int_equal(checkpoint_layer_of("layers.17.x"), 17);
+    assert_int_equal(checkpoint_layer_of("blk.17.ffn_up.weight"), 17);
+    assert_int_equal(checkpoint_layer_of("blk.x"), -1);
+    assert_int_equal(checkpoint_layer_of("x.blk.1.y"), -1);
     assert_int_equal(checkpoint_layer_of("language_model.model.layers.5.x"),
         5);
     assert_int_equal(checkpoint_layer_of(
