@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/mem.h"
 #include "lib/base/option.h"
 #include "lib/base/str.h"
@@ -161,7 +160,6 @@ main(int argc, char **argv)
     struct err e = { 0 };
     int c;
 
-    gemm_pin(argv);
     while ((c = option_next(&scan, argc, argv)) != -1)
         if (!take(&o, c))
             return option_wrong(&scan, "'-%c': '%s' is no number of ids", c,

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -165,7 +164,6 @@ main(int argc, char **argv)
     struct err e = { 0 };
     int c;
 
-    gemm_pin(argv);
     while ((c = option_next(&scan, argc, argv)) != -1)
         if (!take(&o, c))
             return option_wrong(&scan, "'-%c': '%s' is not a value for it", c,

@@ -46,6 +46,13 @@ expansion_result(struct expansion *x, const char *role)
     names_add(&x->results, role);
 }
 
+void
+expansion_products(struct expansion *x)
+{
+    if (!x->p->reproducible)
+        stager_set(x->s, "reproducible", "false");
+}
+
 bool
 candidate_is_weighted(const struct candidate *c)
 {
@@ -161,6 +168,7 @@ calibrate(struct expansion *x)
     for (unsigned i = 0; i < x->layers; i++)
         stager_out(x->s, NAME(x, "stats/%s.safetensors", x->layer[i]));
     stager_out(x->s, "stats/head.safetensors");
+    expansion_products(x);
     expansion_end(x);
 }
 

@@ -50,6 +50,7 @@ evaluate(struct expansion *x, const struct candidate *c,
     stager_set(s, "role", q->stress ? "stress" : "task");
     stager_set_int(s, "max-tokens", q->max_tokens);
     set_bos(x);
+    expansion_products(x);
     expansion_end(x);
 }
 
@@ -78,6 +79,7 @@ perplexity(struct expansion *x, const struct candidate *c)
     stager_set_int(s, "limit", schema_int(perplexity_fields, v, "limit"));
     if (c != NULL)
         stager_set_int(s, "kl-tokens", schema_int(kl_fields, kl, "tokens"));
+    expansion_products(x);
     expansion_end(x);
 }
 

@@ -31,6 +31,8 @@ struct expansion {
 void expansion_begin(struct expansion *x, const char *id, const char *program,
     enum phase phase, const char *const *items);
 int expansion_end(struct expansion *x);
+/* Sets how float products are computed, where the policy lets them differ. */
+void expansion_products(struct expansion *x);
 /* An output that report and release read, too. */
 void expansion_result(struct expansion *x, const char *role);
 /* Weighs columns by their importance; and by what calibrate found. */

@@ -183,6 +183,8 @@ take(struct policy *o)
 
     o->name = schema_text(policy_fields, r, "name");
     o->title = schema_text(policy_fields, r, "title");
+    o->reproducible = strcmp(schema_text(policy_fields, r, "reproducible"),
+        "false") != 0;
     o->profile = profile_of(schema_text(policy_fields, r, "profile"));
     o->model = yaml_get(r, "model");
     if (o->title == NULL)

@@ -71,6 +71,7 @@ struct policy_item {
 struct policy {
     const char *path, *dir;  /* of the file, as given; its folder */
     const char *name, *title;
+    bool reproducible;   /* every machine computes the same bits */
     enum profile profile;
     struct digest digest;    /* of the file's bytes */
     struct owner owners[PHASE_COUNT];

@@ -30,6 +30,7 @@ static const char *const groups[] = { "16", "32", "64", "128", "256", NULL };
 static const char *const covers[] = { "reasoning", "instructions",
     "retrieval", "edge", NULL };
 static const char *const yes_no[] = { "yes", "no", NULL };
+static const char *const true_false[] = { "true", "false", NULL };
 static const char *const first_phases[] = { "calibration", "training", NULL };
 static const char *const only_ship[] = { "ship", NULL };
 static const char *const trainings[] = { "full", "lora", NULL };
@@ -487,6 +488,9 @@ const struct field policy_fields[] = {
         .what = "profile", .example = "production" },
     { "title", FIELD_TEXT, .what = "the title of the report",
         .example = "My model, quantized" },
+    { "reproducible", FIELD_CHOICE, .choices = true_false,
+        .what = "answer to whether every machine must compute the same bits",
+        .example = "true", .fallback = "true" },
     { "model", FIELD_MAP, NEEDED, .fields = model_fields,
         .what = "the model", .example = "{source: model, name: my-model}" },
     { "owners", FIELD_MAP, NEEDED, .fields = owners_fields,

@@ -1,9 +1,6 @@
 #include "kernels/gemm.h"
 
 #include <assert.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <cblas.h>
 
@@ -14,35 +11,6 @@
  * in 0.3.21), so the bits of an output hang on the size of the call it is in.
  */
 enum { TILE_X = 240 };
-
-const char *
-gemm_pinned_core(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-        ? "Haswell" : "Nehalem";
-#elif defined(__aarch64__)
-    return "ARMV8";
-#else
-    return "generic";
-#endif
-}
-
-int
-gemm_pin(char **argv)
-{
-    const char *want = gemm_pinned_core();
-    const char *have = getenv("OPENBLAS_CORETYPE");
-
-    if (!have || strcmp(have, want) != 0) {
-        if (setenv("OPENBLAS_CORETYPE", want, 1) != 0 ||
-            setenv("OPENBLAS_NUM_THREADS", "1", 1) != 0)
-            return -1;
-        execv("/proc/self/exe", argv);
-        return -1;
-    }
-    return strcmp(gemm_core_name(), want) == 0 ? 0 : -1;
-}
 
 const char *
 gemm_core_name(void)

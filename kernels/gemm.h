@@ -2,27 +2,16 @@
  * gemm.h - float32 products through OpenBLAS
  *
  * The only file that sees CBLAS. OpenBLAS sums in another order on another core
- * type and with another number of threads, so the core type is pinned and it
- * runs single-threaded on fixed tiles; callers share out rows themselves.
+ * type and for another number of rows, so what must have the same bits
+ * everywhere is multiplied by matmul.h; this is for those who gave that up
+ * (`reproducible: false`). It runs single-threaded on fixed tiles; callers share
+ * out rows themselves.
  */
 #ifndef QUERN_KERNELS_GEMM_H
 #define QUERN_KERNELS_GEMM_H
 
 #include <stddef.h>
 
-/*
- * gemm_pin - make OpenBLAS use the core type this build settled on
- *
- * OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, so a wrong or missing
- * value is set and the program starts itself again (/proc/self/exe, argv): call
- * it first thing in main. Also sets OPENBLAS_NUM_THREADS=1 for that start.
- * Returns  0 when the core in force is the pinned one, -1 when it is not: a
- *          value already set but not obeyed (no such core in this library), or
- *          the second start failed. The caller reports it.
- */
-int gemm_pin(char **argv);
-/* The core type gemm_pin asks for: "Haswell" on x86-64 with AVX2 and FMA. */
-const char *gemm_pinned_core(void);
 /* The core type in force, as OpenBLAS names it. */
 const char *gemm_core_name(void);
 /* Version and build line of the library: "OpenBLAS 0.3.21 NO_LAPACKE ..". */

@@ -23,7 +23,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -487,8 +486,6 @@ run(struct stage *s, struct err *e)
     wall = meter_seconds() - start;
     cpu = cpu_seconds(RUSAGE_SELF) + cpu_seconds(RUSAGE_CHILDREN) - own;
     w.other_share = fmax(0.0, (busy_seconds() - busy - cpu) / wall);
-    stage_note(s, "openblas", "%s, %s, 1 thread", gemm_version(),
-        gemm_core_name());
     put(&w, e);
 
 done:
@@ -513,7 +510,6 @@ static const struct stage_spec spec = {
     .ins = ins,
     .srcs = srcs,
     .outs = outs,
-    .prepare = gemm_pin,
     .alone = true,
 };
 
@@ -521,7 +517,6 @@ int
 main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "--measure") == 0) {
-        gemm_pin(argv);
         return measure(argv);
     }
     return stage_main(&spec, argc, argv, run);

@@ -112,11 +112,28 @@ layer_fingerprint(const struct work *w, uint32_t layer, struct err *e)
     return f;
 }
 
+/* Whether float products may have other bits elsewhere, for speed's sake. */
+static bool
+may_differ(const struct stage *s)
+{
+    const char *answer = stage_param(s, "reproducible");
+
+    return answer != NULL && strcmp(answer, "false") == 0;
+}
+
+static void
+note_products(struct stage *s)
+{
+    if (may_differ(s))
+        stage_note(s, "openblas", "%s, %s, 1 thread: not reproducible",
+            gemm_version(), gemm_core_name());
+}
+
 static int
 open_model(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
-        .pool = w->s->pool };
+        .blas = may_differ(w->s), .pool = w->s->pool };
 
     if (model_open(&w->m, stage_src(w->s, "base"), &opts, e))
         return e->code;
@@ -410,9 +427,7 @@ run(struct stage *s, struct err *e)
 {
     struct work w = { .s = s, .fd = { -1, -1 } };
 
-    stage_note(s, "openblas", "%s, %s, 1 thread", gemm_version(),
-        gemm_core_name());
-    gemm_init();
+    note_products(s);
     if (open_tokens(&w, e) == 0 && open_model(&w, e) == 0 &&
         open_state(&w, e) == 0)
         go(&w, e);
@@ -431,6 +446,7 @@ run(struct stage *s, struct err *e)
     return e->code;
 }
 
+static const char *const params[] = { "reproducible", NULL };
 static const char *const ins[] = { "!corpus/tokens.safetensors",
     "!base/config.fp.json", "!base/head.fp.json", "!base/layer.*", NULL };
 static const char *const srcs[] = { "!base", NULL };
@@ -439,10 +455,10 @@ static const char *const outs[] = { "!stats/*", NULL };
 static const struct stage_spec spec = {
     .step = "calibrate",
     .purpose = "statistics of what goes into every matrix",
+    .params = params,
     .ins = ins,
     .srcs = srcs,
     .outs = outs,
-    .prepare = gemm_pin,
     .heavy = true,
 };
 

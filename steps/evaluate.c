@@ -57,12 +57,29 @@ check_part(struct work *w, const struct model *m, const struct stage_file *in,
     return e->code;
 }
 
+/* Whether float products may have other bits elsewhere, for speed's sake. */
+static bool
+may_differ(const struct stage *s)
+{
+    const char *answer = stage_param(s, "reproducible");
+
+    return answer != NULL && strcmp(answer, "false") == 0;
+}
+
+static void
+note_products(struct stage *s)
+{
+    if (may_differ(s))
+        stage_note(s, "openblas", "%s, %s, 1 thread: not reproducible",
+            gemm_version(), gemm_core_name());
+}
+
 static int
 open_baseline(struct work *w, struct model **m, char digest[DIGEST_HEX],
     struct err *e)
 {
     const struct model_open_opts opts = { .pool = w->s->pool,
-        .exact = true };
+        .exact = true, .blas = may_differ(w->s) };
     const char *dir = stage_src(w->s, "base");
     const struct stage_file *f;
 
@@ -83,7 +100,8 @@ open_baseline(struct work *w, struct model **m, char digest[DIGEST_HEX],
 static int
 open_candidate(struct work *w, struct err *e)
 {
-    const struct model_open_opts opts = { .pool = w->s->pool };
+    const struct model_open_opts opts = { .pool = w->s->pool,
+        .blas = may_differ(w->s) };
     size_t i = 0;
     const struct stage_file *f = stage_in_next(w->s, "cand/", &i);
 
@@ -386,8 +404,7 @@ run(struct stage *s, struct err *e)
     if (w.data == NULL)
         return err_set(e, ERR_USAGE,
             "a suite is needed; name suite/%s.jsonl with --in", w.suite);
-    stage_note(s, "openblas", "%s, %s, 1 thread", gemm_version(),
-        gemm_core_name());
+    note_products(s);
     if (is_needed(&w, &needed, e))
         return e->code;
     if (!needed)
@@ -402,7 +419,7 @@ run(struct stage *s, struct err *e)
 }
 
 static const char *const params[] = { "!model", "!suite", "!role",
-    "max-tokens", "window", "limit", "kl-tokens", "bos", NULL };
+    "max-tokens", "window", "limit", "kl-tokens", "bos", "reproducible", NULL };
 static const char *const ins[] = { "suite/*", "base/*", "cand/*", "gate/*",
     NULL };
 static const char *const srcs[] = { "base", NULL };
@@ -415,7 +432,6 @@ static const struct stage_spec spec = {
     .ins = ins,
     .srcs = srcs,
     .outs = outs,
-    .prepare = gemm_pin,
     .heavy = true,
 };
 

@@ -53,7 +53,7 @@ run(struct stage *s, struct err *e)
     char hex[DIGEST_HEX];
 
     json_object_set_new(identity, "blas", json_pack("{s:s, s:s}", "version",
-        gemm_version(), "core", gemm_pinned_core()));
+        gemm_version(), "core", gemm_core_name()));
     digest = hardware_digest(identity);
     o = standing(s, &digest);
     if (o == NULL)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels/act.h"
+#include "kernels/gemm.h"
 #include "kernels/interleave.h"
 #include "kernels/matmul.h"
 #include "kernels/vec.h"
@@ -19,6 +20,7 @@
 enum {
     ROW_STEP = 8,      /* rows of a row-wise task */
     TILE_FLOATS = 1 << 20, /* widened weights of a thread */
+    BLAS_ROWS = 16, /* fewer go faster where the weights lie */
 };
 
 static size_t
@@ -29,11 +31,11 @@ min_size(size_t a, size_t b)
 
 void
 work_init(struct work *w, const struct model_config *c,
-    float *const *inv, struct pool *pool)
+    float *const *inv, bool blas, struct pool *pool)
 {
     size_t threads = pool_threads(pool);
 
-    *w = (struct work){ .c = c, .pool = pool };
+    *w = (struct work){ .c = c, .pool = pool, .blas = blas };
     for (size_t i = 0; i < ROPE_KINDS; i++) {
         const struct rope_config *r = i == ROPE_LOCAL ? &c->rope_local :
             &c->rope;
@@ -218,32 +220,56 @@ spoil_rows(const struct apply_job *j, size_t rows, size_t row0, size_t row1)
             j->y[a * rows + r] = NAN;
 }
 
+/* Through OpenBLAS, which has no use for weights as they are stored. */
+static bool
+by_blas(const struct work *w, const struct matrix *m, size_t n)
+{
+    return w->blas && n >= BLAS_ROWS && m->side == NULL &&
+        (m->widen || qtype_info(m->at.type)->act == ACT_F32);
+}
+
+/* Rows [row0, row1) of the weights as float32 in this thread's room. */
+static const float *
+widened(const struct apply_job *j, size_t row0, size_t row1, unsigned thread)
+{
+    float *tile = thread_floats(&j->w->tiles[thread], &j->w->tile_cap[thread],
+        j->step * (size_t)j->m->at.cols);
+
+    stored_widen(tile, &j->m->at, row0, row1 - row0);
+    return tile;
+}
+
+static void
+multiply(const struct apply_job *j, size_t row0, size_t row1, unsigned thread)
+{
+    const struct matrix *m = j->m;
+    size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
+
+    if (by_blas(j->w, m, j->n))
+        gemm_f32(j->y + row0, rows, j->x, cols, j->n,
+            widened(j, row0, row1, thread), 0, row1 - row0, cols);
+    else if (m->side != NULL)
+        matmul_interleaved(j->y, rows, m->side, m->at.type, row0, row1, cols,
+            j->act, j->n);
+    else if (!m->widen)
+        matmul_packed(j->y, rows, m->at.data, m->at.type, row0, row1, cols,
+            j->act, j->n);
+    else
+        matmul_packed(j->y + row0, rows, widened(j, row0, row1, thread),
+            QT_F32, 0, row1 - row0, cols, j->act, j->n);
+}
+
 static void
 apply_task(void *ctx, size_t i, unsigned thread)
 {
     const struct apply_job *j = ctx;
     const struct matrix *m = j->m;
-    size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
+    size_t rows = (size_t)m->at.rows;
     size_t row0 = i * j->step, row1 = min_size(row0 + j->step, rows);
 
-    if (m->side != NULL) {
-        matmul_interleaved(j->y, rows, m->side, m->at.type, row0, row1, cols,
-            j->act, j->n);
-        if (j->act_type != ACT_F32)
-            spoil_rows(j, rows, row0, row1);
-    } else if (!m->widen) {
-        matmul_packed(j->y, rows, m->at.data, m->at.type, row0, row1, cols,
-            j->act, j->n);
-        if (j->act_type != ACT_F32)
-            spoil_rows(j, rows, row0, row1);
-    } else {
-        float *tile = thread_floats(&j->w->tiles[thread],
-            &j->w->tile_cap[thread], j->step * cols);
-
-        stored_widen(tile, &m->at, row0, row1 - row0);
-        matmul_packed(j->y + row0, rows, tile, QT_F32, 0, row1 - row0, cols,
-            j->act, j->n);
-    }
+    multiply(j, row0, row1, thread);
+    if (j->act_type != ACT_F32)
+        spoil_rows(j, rows, row0, row1);
     if (m->bias != NULL)
         for (size_t a = 0; a < j->n; a++)
             add_f32(j->y + a * rows + row0, j->y + a * rows + row0,
@@ -252,7 +278,7 @@ apply_task(void *ctx, size_t i, unsigned thread)
 
 /* Rows of a task: enough of them to share out, few enough to be worth it. */
 static size_t
-apply_step(const struct matrix *m)
+apply_step(const struct matrix *m, bool widen)
 {
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
     size_t step = (rows / 8 + 63) / 64 * 64;
@@ -261,9 +287,8 @@ apply_step(const struct matrix *m)
         step = 64;
     if (step > 256)
         step = 256;
-    if (m->widen)
-        while (step > 16 && step * cols > TILE_FLOATS)
-            step /= 2;
+    while (widen && step > 16 && step * cols > TILE_FLOATS)
+        step /= 2;
     return step;
 }
 
@@ -271,12 +296,14 @@ void
 matrix_apply(struct work *w, const struct matrix *m, float *y,
     const float *x, size_t n)
 {
+    const bool blas = by_blas(w, m, n);
     struct apply_job j = { .w = w, .m = m, .y = y, .x = x, .n = n,
-        .step = apply_step(m) };
+        .step = apply_step(m, m->widen || blas) };
 
     if (n == 0)
         return;
-    encode_act(&j);
+    if (!blas)
+        encode_act(&j);
     pool_run(w->pool, ((size_t)m->at.rows + j.step - 1) / j.step, apply_task,
         &j);
 }

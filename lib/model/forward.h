@@ -52,6 +52,7 @@ struct piece {
 struct work {
     const struct model_config *c; /* borrowed */
     struct pool *pool;            /* borrowed; may be NULL */
+    bool blas;                    /* float products by OpenBLAS */
     size_t rows;                  /* positions there is room for */
     float *norm;                  /* [rows][hidden] */
     float *q, *attn;              /* [rows][heads * head_dim] */
@@ -76,7 +77,7 @@ struct work {
 
 /* inv[ROPE_KINDS], of [rope.dims / 2] each or NULL, are borrowed. */
 void work_init(struct work *w, const struct model_config *c,
-    float *const *inv, struct pool *pool);
+    float *const *inv, bool blas, struct pool *pool);
 void work_release(struct work *w);
 /* Room for n <= BATCH_ROWS positions. */
 void work_reserve(struct work *w, size_t n);

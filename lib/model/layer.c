@@ -74,7 +74,7 @@ layer_forward(struct layer *l, float *hidden, size_t n, struct pool *pool,
 
     if (l->work.c == NULL || l->pool != pool) {
         work_release(&l->work);
-        work_init(&l->work, c, l->m->inv, pool);
+        work_init(&l->work, c, l->m->inv, l->m->blas, pool);
         l->pool = pool;
     }
     kv_reserve(&l->kv, c, 0, n);

@@ -321,11 +321,13 @@ model_open(struct model **out, const char *path,
     if (opts == NULL)
         opts = &none;
     *out = NULL;
-    gemm_init();
+    if (opts->blas)
+        gemm_init();
     m->path = mem_strdup(path);
     m->lazy = opts->lazy;
     m->exact = opts->exact || opts->lazy;
     m->decodes = opts->decodes;
+    m->blas = opts->blas;
     if (checkpoint_open(&m->ck, path, e) == 0)
         m->ck.is_gguf ? open_gguf(m, e) : open_hf(m, e);
     if (e->code == 0 && !opts->no_tokenizer)

@@ -11,7 +11,8 @@
  *
  * A model never changes once it is open: any number of sessions, one a thread,
  * may run on it at once. Results do not depend on the number of threads, on the
- * machine, or on how a text is cut into calls.
+ * machine, or on how a text is cut into calls; opened with `blas`, only not on
+ * the number of threads.
  */
 #ifndef QUERN_MODEL_MODEL_H
 #define QUERN_MODEL_MODEL_H
@@ -35,6 +36,7 @@ struct model_open_opts {
     bool lazy;         /* touch no layer at open: for layer.h; also exact */
     bool exact;        /* float32 whatever is stored */
     bool decodes;      /* much will be decoded: a copy in memory that reads fast */
+    bool blas;         /* float products by OpenBLAS: other bits elsewhere */
     struct pool *pool; /* looks at weights at open; NULL: alone */
 };
 

@@ -24,7 +24,7 @@ struct model {
     float *output_norm;    /* [hidden] */
     struct block *blocks;  /* [layers]; all zero when opened lazily */
     bool packed;           /* one matrix at least multiplies as it is */
-    bool lazy, decodes;
+    bool lazy, decodes, blas;
     bool exact;            /* products in float32 whatever is stored */
     bool reorder;          /* rows of q and k go back to a folder's order */
 };

@@ -42,7 +42,7 @@ session_new(const struct model *m, size_t capacity, struct pool *pool)
         s->capacity = m->c.positions; /* longer texts would turn otherwise */
     s->kv = mem_calloc(m->c.layers, sizeof *s->kv);
     s->logit_rows = rows < 1 ? 1 : rows > BATCH_ROWS ? BATCH_ROWS : rows;
-    work_init(&s->work, &m->c, m->inv, pool);
+    work_init(&s->work, &m->c, m->inv, m->blas, pool);
     return s;
 }
 
@@ -69,7 +69,7 @@ session_trim(struct session *s)
     struct pool *pool = s->work.pool;
 
     work_release(&s->work);
-    work_init(&s->work, &s->m->c, s->m->inv, pool);
+    work_init(&s->work, &s->m->c, s->m->inv, s->m->blas, pool);
     free(s->x);
     free(s->rows);
     free(s->logits);

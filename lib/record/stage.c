@@ -386,10 +386,6 @@ live(struct stage *s, int argc, char **argv, int *status,
         *status = launcher_run(s, argc, argv, e);
         return e->code;
     }
-    if (s->spec->prepare != NULL && s->spec->prepare(argv) != 0)
-        return err_set(e, ERR_WORK,
-            "this machine cannot compute as the record would say (OpenBLAS "
-            "does not follow OPENBLAS_CORETYPE); install libopenblas0-pthread");
     if (work(s, run, e) != 0)
         return e->code;
     if (!stage_is_current(s)) /* a probe that found nothing new keeps quiet */

@@ -34,7 +34,6 @@
  *   current?   outputs that carry a valid record of this key for this program,
  *              these arguments and these input digests: nothing to do
  *   launch     a heavy step hands itself to QUERN_LAUNCHER, if that is set
- *   prepare    the step's own hook, see below
  *   inputs     opened and hashed from the descriptors the step will read
  *   lock       DIR/state/machine.lock: heavy steps share it, benchmark has it
  *              alone
@@ -96,12 +95,6 @@ struct stage_spec {
     const char *const *srcs;
     const char *const *dsts;
     const char *const *outs;
-    /*
-     * Called once before inputs are opened, or NULL. Steps that multiply through
-     * OpenBLAS set it to gemm_pin, which may start the program again with
-     * `argv`. Not 0: the step cannot run here (stage_main reports that).
-     */
-    int (*prepare)(char **argv);
     /*
      * Asked when every file is current, or NULL: does what lies outside the
      * graph (a repository) still stand, too? Fills `why` and returns false

@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "kernels/cpu.h"
-#include "kernels/gemm.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/model/model.h"
@@ -138,9 +137,6 @@ main(int argc, char **argv)
             "[REPEAT]]]\n");
         return 2;
     }
-    if (gemm_pin(argv) != 0)
-        fprintf(stderr, "infer: OpenBLAS uses core type %s\n",
-            gemm_core_name());
     if (bench(argv[1], n, &e) != 0)
         fprintf(stderr, "infer: %s\n", e.text);
     return e.code;

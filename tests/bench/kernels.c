@@ -192,9 +192,6 @@ main(int argc, char **argv)
 {
     uint64_t s = 1;
 
-    if (gemm_pin(argv) != 0)
-        fprintf(stderr, "kernels: OpenBLAS uses core type %s\n",
-            gemm_core_name());
     gemm_init();
     for (size_t i = 0; i < ROWS * COLS; i++)
         w[i] = lcg_bell(&s);

@@ -450,6 +450,26 @@ def foreign_matrix(top):
           "calibrate is there and nobody reads it")
 
 
+def other_bits(top):
+    """reproducible: false reaches the stages that multiply in float, alone"""
+    p = project(top)
+    p.gen()
+    folder = p.path("build/stages/")
+    before = {f: p.get("build/stages/" + f) for f in os.listdir(folder)}
+    p.edit("profile: production\n",
+           "profile: production\nreproducible: false\n")
+    p.gen()
+    changed = {f for f in os.listdir(folder) if f != ".index" and
+               p.get("build/stages/" + f) != before[f]}
+    missing = [f for f in changed if "--set=reproducible=false\n" not in
+               p.get("build/stages/" + f)]
+    equal(missing, [], "changed without it")
+    equal({f.split(".")[0] for f in changed}, {"calibrate", "evaluate",
+                                               "stress"})
+    equal({f for f in before if f.startswith(("calibrate", "evaluate",
+                                              "stress"))}, changed)
+
+
 def text_of_more(top):
     """a model that sees has the layers of its text_config, or those that its
     class has"""
@@ -480,4 +500,4 @@ def waivers_keep_answers(top):
 if __name__ == "__main__":
     main([every_mistake, not_a_model, bomb, not_text, usage, ready_policies,
           policy_json, one_look, shared_parts, mixes, foreign_matrix,
-          text_of_more, waivers_keep_answers])
+          other_bits, text_of_more, waivers_keep_answers])

@@ -3,7 +3,6 @@
  * pebble's text against the references that transformers computed. The folder
  * that holds both models is named by the environment: MODELS=DIR.
  */
-#include "kernels/gemm.h"
 #include "tests/lib/model/reference.h"
 
 static struct reference ref;
@@ -78,7 +77,7 @@ greedy(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest boulder[] = {
         cmocka_unit_test(logits),
@@ -90,8 +89,6 @@ main(int argc, char **argv)
     };
     int failed;
 
-    (void)argc;
-    gemm_pin(argv);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     failed = cmocka_run_group_tests_name("long/boulder", boulder,
         open_boulder, close_model);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """evaluate and benchmark on the example's model and a candidate of it; the
 commands that look at a model."""
+import base64
 import json
 import math
 import os
@@ -94,6 +95,22 @@ def baseline_and_candidate(b):
             x, y = json.loads(x), json.loads(y)
             equal([x[k] for k in ("id", "item", "prompt", "gold")],
                   [y[k] for k in ("id", "item", "prompt", "gold")])
+
+
+def other_bits(b):
+    """reproducible=false goes through OpenBLAS: nearly the same, and said so"""
+    prepared(b)
+    b.put("suite/perplexity.txt",
+          open(os.path.join(DATA, "valid.txt")).read()[:6000])
+    own = evaluate(b, "perplexity", "baseline", role="perplexity")
+    record = b.read("att/evaluate.baseline.perplexity.dsse.json")
+    check(b"OpenBLAS" not in base64.b64decode(json.loads(record)["payload"]))
+    blas = evaluate(b, "perplexity", "baseline", role="perplexity",
+                    reproducible="false")
+    record = b.read("att/evaluate.baseline.perplexity.dsse.json")
+    check(b"OpenBLAS" in base64.b64decode(json.loads(record)["payload"]))
+    check(own["ppl"] != blas["ppl"], "OpenBLAS gave the very same sums")
+    check(abs(own["ppl"] / blas["ppl"] - 1) < 1e-6, own["ppl"], blas["ppl"])
 
 
 def threads(b):
@@ -287,7 +304,7 @@ def looking(b):
 
 if __name__ == "__main__":
     try:
-        main([baseline_and_candidate, threads, perplexity, itself, reserve,
+        main([baseline_and_candidate, other_bits, threads, perplexity, itself, reserve,
               refused, benchmark, looking])
     finally:
         if SHARED is not None:

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/gemm.h"
 #include "tests/lib/model/arches.h"
 
 /* As near as float32 in another order of sums comes; the promise is 2e-3. */
@@ -539,7 +538,6 @@ main(int argc, char **argv)
         cmocka_unit_test(tensors_must_fit),
     };
 
-    gemm_pin(argv);
     if (argc == 3)
         return write_files(argv[1], argv[2]);
     cmocka_set_message_output(CM_OUTPUT_TAP);

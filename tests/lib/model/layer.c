@@ -6,7 +6,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/gemm.h"
 #include "lib/model/layer.h"
 #include "tests/lib/model/tiny.h"
 
@@ -139,15 +138,13 @@ bad_layers_are_refused(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_are_the_model),
         cmocka_unit_test(bad_layers_are_refused),
     };
 
-    (void)argc;
-    gemm_pin(argv);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lib/model/layer", tests, NULL, NULL);
 }

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include "kernels/decode.h"
-#include "kernels/gemm.h"
 #include "lib/model/model.h"
 #include "tests/lib/model/tiny.h"
 
@@ -279,7 +278,7 @@ the_tokenizer_must_fit(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -291,8 +290,6 @@ main(int argc, char **argv)
 #undef TEST
     };
 
-    (void)argc;
-    gemm_pin(argv);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lib/model/model", tests, NULL, NULL);
 }

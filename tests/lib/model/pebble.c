@@ -1,5 +1,4 @@
 /* The model pebble against the references that transformers computed. */
-#include "kernels/gemm.h"
 #include "tests/lib/model/reference.h"
 
 static struct reference ref;
@@ -29,7 +28,7 @@ greedy(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits),
@@ -38,8 +37,6 @@ main(int argc, char **argv)
     };
     int failed;
 
-    (void)argc;
-    gemm_pin(argv);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     reference_open(&ref, "examples/pebble/model", "tests/data/pebble",
         "examples/pebble/data/valid.txt");

@@ -17,7 +17,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/json.h"
 
 static struct model *model;
@@ -318,7 +317,7 @@ awkward(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_rules_agree),
@@ -333,9 +332,6 @@ main(int argc, char **argv)
         cmocka_unit_test(retrieval),
     };
 
-    (void)argc;
-    if (gemm_pin(argv) != 0)
-        return 1;
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("model/score", tests, setup, teardown);
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/gemm.h"
 #include "lib/format/checkpoint.h"
 #include "lib/model/model.h"
 #include "tests/lib/model/tiny.h"
@@ -306,7 +305,7 @@ models_tell_about_themselves(void **state)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_do_not_matter),
@@ -319,8 +318,6 @@ main(int argc, char **argv)
         cmocka_unit_test(models_tell_about_themselves),
     };
 
-    (void)argc;
-    gemm_pin(argv);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lib/model/session", tests, setup,
         teardown);
