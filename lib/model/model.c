@@ -248,22 +248,63 @@ has_few_weights(const struct model *m)
     return n < FEW_WEIGHTS;
 }
 
+/* Calls fn on every matrix that multiplies. */
 static void
-interleave_all(struct model *m, struct pool *pool)
+each_matrix(struct model *m, void (*fn)(struct matrix *m, void *ctx),
+    void *ctx)
 {
     for (uint32_t i = 0; !m->lazy && i < m->c.layers; i++) {
         struct block *b = &m->blocks[i];
 
         for (size_t r = 0; r < ROLE_COUNT; r++)
-            if (b->m[r].at.rows > 0)
-                matrix_interleave(&b->m[r], pool);
+            fn(&b->m[r], ctx);
         for (uint32_t x = 0; x < b->n_experts; x++) {
-            matrix_interleave(&b->experts[x].gate, pool);
-            matrix_interleave(&b->experts[x].up, pool);
-            matrix_interleave(&b->experts[x].down, pool);
+            fn(&b->experts[x].gate, ctx);
+            fn(&b->experts[x].up, ctx);
+            fn(&b->experts[x].down, ctx);
         }
     }
-    matrix_interleave(m->c.tied ? &m->embed : &m->output, pool);
+    fn(m->c.tied ? &m->embed : &m->output, ctx);
+}
+
+static void
+add_bytes(struct matrix *m, void *ctx)
+{
+    size_t *bytes = ctx;
+
+    *bytes += matrix_interleave_bytes(m);
+}
+
+/* What is left of the room for interleaved copies. */
+struct side_room {
+    uint8_t *at;
+    struct pool *pool;
+};
+
+static void
+copy_aside(struct matrix *m, void *ctx)
+{
+    struct side_room *room = ctx;
+    const size_t bytes = matrix_interleave_bytes(m);
+
+    if (bytes > 0)
+        matrix_interleave(m, room->at, room->pool);
+    room->at += bytes;
+}
+
+/* One piece of memory for all: huge pages would round each of them up. */
+static void
+interleave_all(struct model *m, struct pool *pool)
+{
+    struct side_room room = { .pool = pool };
+    size_t bytes = 0;
+
+    each_matrix(m, add_bytes, &bytes);
+    if (bytes == 0)
+        return;
+    m->side = mem_huge(bytes);
+    room.at = m->side;
+    each_matrix(m, copy_aside, &room);
 }
 
 static int
@@ -355,6 +396,7 @@ model_free(struct model *m)
     free(m->blocks);
     matrix_release(&m->embed);
     matrix_release(&m->output);
+    free(m->side);
     free(m->output_norm);
     for (size_t i = 0; i < ROPE_KINDS; i++)
         free(m->inv[i]);

@@ -183,27 +183,40 @@ matrix_init_reordered(struct matrix *m, const struct stored *t,
     return make_ready(m, how, e);
 }
 
+struct side_job {
+    const struct matrix *m;
+    void *room;
+};
+
 static void
 side_task(void *ctx, size_t i, unsigned thread)
 {
-    const struct matrix *m = ctx;
-    size_t first = i * SIDE_ROWS, rows = (size_t)m->at.rows;
+    const struct side_job *j = ctx;
+    const struct stored *t = &j->m->at;
+    size_t first = i * SIDE_ROWS, rows = (size_t)t->rows;
 
     (void)thread;
-    interleave_rows(m->side, m->at.data, m->at.type, first,
-        first + SIDE_ROWS < rows ? first + SIDE_ROWS : rows,
-        (size_t)m->at.cols);
+    interleave_rows(j->room, t->data, t->type, first,
+        first + SIDE_ROWS < rows ? first + SIDE_ROWS : rows, (size_t)t->cols);
+}
+
+size_t
+matrix_interleave_bytes(const struct matrix *m)
+{
+    if (m->at.rows == 0 || m->widen || m->owned != NULL ||
+        m->at.rows % INTERLEAVE != 0 || !interleave_has(m->at.type))
+        return 0;
+    return ((size_t)stored_bytes(&m->at) + 63) / 64 * 64;
 }
 
 void
-matrix_interleave(struct matrix *m, struct pool *pool)
+matrix_interleave(struct matrix *m, void *room, struct pool *pool)
 {
-    if (m->widen || m->owned != NULL || m->at.rows % INTERLEAVE != 0 ||
-        !interleave_has(m->at.type))
-        return;
-    m->side = mem_huge((size_t)stored_bytes(&m->at));
+    struct side_job j = { m, room };
+
     pool_run(pool, (size_t)(m->at.rows + SIDE_ROWS - 1) / SIDE_ROWS,
-        side_task, m);
+        side_task, &j);
+    m->side = room;
     stored_done(&m->at);
 }
 
@@ -211,7 +224,6 @@ void
 matrix_release(struct matrix *m)
 {
     free(m->owned);
-    free(m->side);
     *m = (struct matrix){ 0 };
 }
 

@@ -27,8 +27,8 @@ struct matrix {
     struct stored at;
     bool widen;        /* blocks become float32 a few rows at a time */
     void *owned;       /* what at.data points into, or NULL: the mapping */
-    void *side;        /* what multiplies instead: rows as kernels/interleave.h
-                          has them, or NULL; owned */
+    const void *side;  /* what multiplies instead: rows as kernels/interleave.h
+                          has them, or NULL; borrowed */
     const float *bias; /* [rows] or NULL; borrowed */
 };
 
@@ -89,11 +89,16 @@ int matrix_init_reordered(struct matrix *m, const struct stored *t,
     uint32_t head_dim, const struct making *how, struct err *e);
 void matrix_release(struct matrix *m);
 /*
- * matrix_interleave - multiply from an interleaved copy from now on, if kernels
- * here have such products for the type and rows come in eights
- * What is multiplied as float32 though packed, or is a copy already, stays so.
+ * Bytes of room that matrix_interleave needs; 0 where it cannot be: kernels here
+ * have no such product for the type, rows do not come in eights, or the matrix
+ * is multiplied as float32 though packed, or is a copy already.
  */
-void matrix_interleave(struct matrix *m, struct pool *pool);
+size_t matrix_interleave_bytes(const struct matrix *m);
+/*
+ * matrix_interleave - multiply from an interleaved copy in `room` from now on
+ * Only where matrix_interleave_bytes is not 0; room must outlive the matrix.
+ */
+void matrix_interleave(struct matrix *m, void *room, struct pool *pool);
 
 void block_release(struct block *b);
 

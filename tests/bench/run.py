@@ -4,8 +4,9 @@
 usage: tests/bench/run.py [NAME ...]
 
 NAME is a script or a program of this folder without its suffix: fingerprint,
-memory, evaluate, layer, kernels, generate. Without one, all run; generate then
-leaves out the 10,000 stages, whose first run of stand-ins takes minutes.
+memory, evaluate, layer, kernels, generate, bandwidth, llama_cpp. Without one, all
+run; generate then leaves out the 10,000 stages, whose first run of stand-ins
+takes minutes, and llama_cpp runs only if LLAMA names a folder of its programs.
 Timings are observations of one machine at one moment: compare within a run.
 """
 import datetime
@@ -21,7 +22,10 @@ NAMES = {
     "memory": ["tests/bench/memory.py"],
     "generate": ["tests/bench/generate.py", "100", "1000"],
     "kernels": ["out/bench/kernels"],
+    "bandwidth": ["out/bench/bandwidth"],
 }
+if os.environ.get("LLAMA"):
+    NAMES["llama_cpp"] = ["tests/bench/llama_cpp.py"]
 
 
 def first_line(command):
