@@ -30,6 +30,9 @@ MIXES = {
     "Q3_K_M": ("Q3_K", "Q5_K", "Q4_K", 0.42),
     "Q2_K": ("Q2_K", "Q4_K", "Q3_K", 0.75),
 }
+if os.environ.get("QUERN_SANITIZED"):  # one of each kind of code is enough
+    FORMATS = {t: FORMATS[t] for t in ("F16", "Q8_0", "Q4_1", "Q4_K", "Q2_K")}
+    MIXES = {"Q4_K_M": MIXES["Q4_K_M"]}
 
 
 def run(command, *args, data=None):
