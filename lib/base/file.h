@@ -68,7 +68,10 @@ struct outfile {
     int slot;           /* in cleanup.c's table; -1: none */
 };
 
-/* Makes missing folders of `path`. Mode 0644 or, with `secret`, 0600. */
+/*
+ * Makes missing folders of `path`. What is there and is no regular file (a
+ * device, a pipe, a folder) is an error: the rename would replace it.
+ */
 int outfile_create(struct outfile *o, const char *path, struct err *e);
 int outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
     struct err *e);

@@ -165,6 +165,15 @@ outfile_create(struct outfile *o, const char *path, struct err *e)
     return outfile_create_mode(o, path, 0644, e);
 }
 
+/* A device, a pipe, a folder: the rename at the end would take its place. */
+static bool
+is_something_else(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 int
 outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
     struct err *e)
@@ -176,6 +185,9 @@ outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
     o->path = mem_strdup(path);
     if (path_base(path)[0] == '\0')
         err_set(e, ERR_WORK, "%s: is not the name of a file; name one", path);
+    else if (is_something_else(path))
+        err_set(e, ERR_WORK, "%s: is no regular file and would be replaced by "
+            "one; name another", path);
     else if (file_mkdirs(dir, e) == 0)
         fd = open_temporary(o, dir, mode, e);
     free(dir);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -393,12 +394,36 @@ long_names_work(void **state)
     assert_int_equal(file_write("/tmp/", "x", 1, &e), ERR_WORK);
 }
 
+/* A pipe or a folder in the place of the file is refused and stays. */
+static void
+nothing_else_is_replaced(void **state)
+{
+    struct stat before, after;
+    struct outfile o;
+
+    (void)state;
+    for (int folder = 0; folder < 2; folder++) {
+        struct err e = { 0 };
+
+        assert_int_equal(folder ? mkdir(target, 0700) : mkfifo(target, 0600),
+            0);
+        assert_int_equal(stat(target, &before), 0);
+        assert_int_equal(outfile_create(&o, target, &e), ERR_WORK);
+        assert_non_null(strstr(e.text, "is no regular file"));
+        assert_int_equal(stat(target, &after), 0);
+        assert_int_equal(before.st_ino, after.st_ino);
+        assert_int_equal(before.st_mode, after.st_mode);
+        assert_int_equal(remove(target), 0);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         TEST(files_appear_whole),
+        TEST(nothing_else_is_replaced),
         TEST(equal_bytes_keep_the_old_file),
         TEST(what_is_not_committed_goes),
         TEST(a_kill_leaves_the_old_file),
