@@ -36,6 +36,7 @@ static const struct {
     { "rollback", "make the previous release live" },
     { "keygen", "make an owner's key" },
     { "inspect", "what a file holds: a model, statistics, a record ..." },
+    { "imatrix", "statistics as an importance matrix of llama.cpp" },
     { "tokenize", "token ids of each line of a text" },
     { "logits", "logits of a list of token ids" },
     { "perplexity", "perplexity of a model on a text" },

@@ -345,8 +345,8 @@ write_floats(struct gguf_writer *w, const float *v, uint64_t n)
     }
 }
 
-int
-imatrix_write(const struct imatrix *im, const char *path, struct err *e)
+static int
+write_gguf(const struct imatrix *im, const char *path, struct err *e)
 {
     struct gguf_writer w = { 0 };
 
@@ -374,4 +374,63 @@ imatrix_write(const struct imatrix *im, const char *path, struct err *e)
         gguf_writer_close(&w, e);
     gguf_writer_release(&w);
     return e->code;
+}
+
+static void
+put_u32(struct outfile *o, uint64_t v)
+{
+    uint8_t b[4];
+
+    store_u32le(b, (uint32_t)v);
+    outfile_write(o, b, sizeof b);
+}
+
+static void
+put_text(struct outfile *o, const char *text)
+{
+    put_u32(o, strlen(text));
+    outfile_write(o, text, strlen(text));
+}
+
+/* Values are mean squares times calls, as if every chunk were a call. */
+static void
+put_entry(struct outfile *o, const struct imatrix_entry *entry, uint32_t calls)
+{
+    put_text(o, entry->name);
+    put_u32(o, calls);
+    put_u32(o, entry->cols * entry->mats);
+    for (uint64_t m = 0; m < entry->mats; m++)
+        for (uint64_t c = 0; c < entry->cols; c++) {
+            const float count = entry->counts[m];
+            const float mean = count > 0.0f ?
+                entry->sum2[m * entry->cols + c] / count : 1.0f;
+            uint8_t b[4];
+
+            store_f32le(b, mean * (float)calls);
+            outfile_write(o, b, sizeof b);
+        }
+}
+
+static int
+write_legacy(const struct imatrix *im, const char *path, struct err *e)
+{
+    const uint32_t calls = im->chunk_count > 0 ? im->chunk_count : 1;
+    struct outfile o = { 0 };
+
+    if (outfile_create(&o, path, e))
+        return e->code;
+    put_u32(&o, im->n);
+    for (size_t i = 0; i < im->n; i++)
+        put_entry(&o, &im->entry[i], calls);
+    put_u32(&o, im->chunk_count);
+    put_text(&o, im->n_datasets > 0 ? im->datasets[0] : "");
+    outfile_commit(&o, e);
+    outfile_release(&o);
+    return e->code;
+}
+
+int
+imatrix_write(const struct imatrix *im, const char *path, struct err *e)
+{
+    return im->legacy ? write_legacy(im, path, e) : write_gguf(im, path, e);
 }

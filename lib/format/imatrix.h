@@ -73,9 +73,11 @@ int imatrix_importance(const struct imatrix *im,
     uint64_t cols, float *dst, struct err *e);
 
 /*
- * imatrix_write - write the GGUF form, atomically
- * The caller fills the fields and keeps them; `entry` must be sorted by name.
- * Same content: same bytes, and the bytes that llama.cpp writes for it.
+ * imatrix_write - write the GGUF form, or the older one if `legacy`, atomically
+ * The caller fills the fields and keeps them; `entry` must be sorted by name,
+ * and counts are tokens in either form. Same content: same bytes, and the bytes
+ * that llama.cpp writes for it. The older form cannot say of which experts no
+ * token came: their importance is 1 there.
  */
 int imatrix_write(const struct imatrix *im, const char *path, struct err *e);
 

@@ -87,20 +87,6 @@ set_type(struct qtensor *t, enum qtype type)
     t->type = quantize_fallback(type, t->plan->cols);
 }
 
-static bool
-is_output(const struct model *m, const struct tensor_plan *p)
-{
-    return p->role == ROLE_OUTPUT ||
-        (p->role == ROLE_EMBED && model_config(m)->tied);
-}
-
-/* A tied embedding multiplies what the output matrix would. */
-static enum input_role
-input_of(const struct model *m, const struct tensor_plan *p)
-{
-    return is_output(m, p) ? IN_OUTPUT : p->input;
-}
-
 /*
  * The importance of columns after scaling: an input that shrank by s counts
  * 1/s^2. A column that calibration never lit keeps a millionth of the mean, so
@@ -187,7 +173,7 @@ plan_tensor(struct quantize *q, const struct tensor_plan *p, enum qtype type,
     struct err *e)
 {
     struct qtensor *t = &q->t[q->n++];
-    enum input_role in = input_of(q->model, p);
+    enum input_role in = statistics_role(model_config(q->model), p);
     struct columns c;
 
     *t = (struct qtensor){ .plan = p };
@@ -195,7 +181,7 @@ plan_tensor(struct quantize *q, const struct tensor_plan *p, enum qtype type,
         set_type(t, QT_F32);
         return 0;
     }
-    set_type(t, is_output(q->model, p) ? output_type(type) : type);
+    set_type(t, in == IN_OUTPUT ? output_type(type) : type);
     if (q->stats == NULL || in == IN_COUNT)
         return 0;
     if (statistics_expert_columns(q->stats, in, p->expert, p->experts,

@@ -186,6 +186,12 @@ done:
     return e->code;
 }
 
+enum input_role
+statistics_role(const struct model_config *c, const struct tensor_plan *p)
+{
+    return p->role == ROLE_EMBED && c->tied ? IN_OUTPUT : p->input;
+}
+
 int
 statistics_open(struct statistics_file *f, const char *path, struct err *e)
 {
@@ -243,4 +249,24 @@ statistics_expert_columns(const struct statistics_file *f,
                 "infinite value in column %zu; delete it and run the "
                 "calibrate stage", f->st.map.path, input_role_name(in), j);
     return 0;
+}
+
+const float *
+statistics_given(const struct statistics_file *f, enum input_role in,
+    uint32_t experts, struct err *e)
+{
+    const uint64_t shape[1] = { experts };
+    char name[64];
+    const float *v;
+
+    snprintf(name, sizeof name, "%s.tokens", input_role_name(in));
+    v = safetensors_expect(&f->st, name, "F32", 1, shape, e);
+    for (uint32_t i = 0; v != NULL && i < experts; i++)
+        if (!(v[i] >= 0 && isfinite(v[i]))) {
+            err_set(e, ERR_WORK, "%s: '%s' has a negative, NaN or infinite "
+                "value; delete it and run the calibrate stage", f->st.map.path,
+                name);
+            return NULL;
+        }
+    return v;
 }

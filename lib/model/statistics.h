@@ -68,6 +68,13 @@ struct columns {
     const float *mean2, *absmean, *absmax;
 };
 
+/*
+ * What goes into a matrix; a tied embedding also multiplies what the output
+ * matrix would. IN_COUNT: it multiplies no activation.
+ */
+enum input_role statistics_role(const struct model_config *c,
+    const struct tensor_plan *p);
+
 int statistics_open(struct statistics_file *f, const char *path,
     struct err *e);
 void statistics_close(struct statistics_file *f); /* twice is fine */
@@ -78,5 +85,8 @@ int statistics_columns(const struct statistics_file *f, enum input_role in,
 int statistics_expert_columns(const struct statistics_file *f,
     enum input_role in, uint32_t expert, uint32_t experts, size_t cols,
     struct columns *out, struct err *e);
+/* How many tokens each expert was given: F32 [experts], in the mapped file. */
+const float *statistics_given(const struct statistics_file *f,
+    enum input_role in, uint32_t experts, struct err *e);
 
 #endif

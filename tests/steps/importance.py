@@ -106,9 +106,9 @@ def windows():
     return [[0] + ids[i * WINDOW + 1:(i + 1) * WINDOW] for i in range(CHUNKS)]
 
 
-def same_statistics(b):
-    """calibrate on the same windows finds the same mean squares"""
-    prepare(b, "llama")
+def calibrate(b, kind):
+    """Statistics of those windows, in stats/."""
+    prepare(b, kind)
     texts = windows()
     ids = struct.pack("<%di" % (CHUNKS * WINDOW), *sum(texts, []))
     offsets = struct.pack("<%dq" % (CHUNKS + 1),
@@ -118,6 +118,11 @@ def same_statistics(b):
         "offsets": ("I64", [CHUNKS + 1], offsets),
         "ids": ("I32", [CHUNKS * WINDOW], ids)})
     b.ok("calibrate", "calibrate", **b.calibrate_args(layers=LAYERS))
+
+
+def same_statistics(b):
+    """calibrate on the same windows finds the same mean squares"""
+    calibrate(b, "llama")
     worst = 0
     for n in range(LAYERS):
         for role, name in (("qkv", "attn_v"), ("o", "attn_output"),
@@ -129,6 +134,112 @@ def same_statistics(b):
                                    for x, y in zip(own, theirs)))
     step.check(worst < 5e-3, "a mean square differs by", worst)
     return f"largest difference of a mean square: {worst:.1e}"
+
+
+def imatrix(b, *args, status=0):
+    """`quern imatrix` of b's model and statistics; what it says."""
+    p = subprocess.run([os.path.join(step.BIN, "quern-imatrix"), b.model,
+                        *args], text=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    step.equal(p.returncode, status, p.stdout)
+    return p.stdout
+
+
+def inspected(path):
+    return json.loads(subprocess.run(
+        [os.path.join(step.BIN, "quern-inspect"), "--json", path],
+        check=True, stdout=subprocess.PIPE).stdout)
+
+
+def floats(data):
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
+def entries(path):
+    """{name: (counts, mean squares of the matrices that have any)}"""
+    g, found = step.Gguf(path), {}
+    for name in [t[:-8] for t in g.tensors if t.endswith(".in_sum2")]:
+        dims = g.tensors[name + ".in_sum2"][0]
+        mats = dims[1] if len(dims) > 1 else 1
+        sums = floats(g.bytes_of(name + ".in_sum2", 4 * dims[0] * mats))
+        counts = floats(g.bytes_of(name + ".counts", 4 * mats))
+        found[name] = counts, [s / counts[i // dims[0]] for i, s in
+                               enumerate(sums) if counts[i // dims[0]]]
+    return found
+
+
+def older_entries(path):
+    """{name: mean squares} of the older form, and the chunks."""
+    with open(path, "rb") as f:
+        data = f.read()
+    found, (n,), at = {}, struct.unpack_from("<i", data), 4
+    for _ in range(n):
+        size, = struct.unpack_from("<i", data, at)
+        name = data[at + 4:at + 4 + size].decode()
+        at += 4 + size
+        calls, values = struct.unpack_from("<ii", data, at)
+        at += 8 + 4 * values
+        found[name] = [v / calls for v in floats(data[at - 4 * values:at])]
+    return found, struct.unpack_from("<i", data, at)[0]
+
+
+def near(got, want, limit, what):
+    """The largest relative difference, which must be below the limit."""
+    step.equal(len(got), len(want), what)
+    worst = max(abs(x / y - 1) for x, y in zip(got, want) if y > 0)
+    step.check(worst < limit, what, "a mean square differs by", worst)
+    return worst
+
+
+def written(b):
+    """statistics become a matrix of either form, with llama-imatrix's entries
+    and values, experts counted one by one, and layers are packed by either"""
+    worst = 0
+    # llama-imatrix leaves the output matrix out, and takes the router in
+    for kind, head in ("llama", "token_embd"), ("mixtral", "output"):
+        calibrate(b, kind)
+        paths = {form: os.path.join(b.top, f"{kind}.own.{form}")
+                 for form in ("gguf", "dat")}
+        imatrix(b, b.path("stats"), "-o", paths["gguf"], "-d", "windows")
+        imatrix(b, b.path("stats"), "-o", paths["dat"], "--legacy")
+        step.equal(inspected(paths["gguf"])["datasets"], ["windows"])
+        step.equal(inspected(paths["dat"])["datasets"], [b.path("stats")])
+        own, theirs = entries(paths["gguf"]), entries(f"{DATA}/{kind}.gguf")
+        old, chunks = older_entries(paths["dat"])
+        step.equal(chunks, 1, "chunks of 512 tokens")
+        step.equal(sorted(own), sorted(old), "entries of the two forms")
+        step.equal(sorted(own.keys() - {head + ".weight"}), sorted(
+            n for n in theirs if "gate_inp" not in n), "entries")
+        for name, (counts, means) in own.items():
+            if all(counts):
+                near(old[name], means, 1e-6, name)
+            if name in theirs:
+                step.equal(counts, theirs[name][0], name)
+                worst = max(worst, near(means, theirs[name][1], 5e-3, name))
+        for path in paths.values():
+            layer(b, kind, "Q4_K", path)
+    return f"largest difference of a mean square: {worst:.1e}"
+
+
+def unwritten(b):
+    """statistics that are missing, damaged or another model's are refused, and
+    nothing is written"""
+    calibrate(b, "llama")
+    out = os.path.join(b.top, "none.gguf")
+    said = imatrix(b, b.path("nowhere"), "-o", out, status=1)
+    step.check("nowhere/" in said, said)
+    llama, b.model = b.model, os.path.join(b.top, "mixtral")
+    prepare(b, "mixtral")
+    b.model = os.path.join(b.top, "mixtral")
+    said = imatrix(b, b.path("stats"), "-o", out, status=1)
+    step.check("expert" in said, said)
+    b.model = llama
+    with open(b.path("stats/layer.001.safetensors"), "r+b") as f:
+        f.truncate(200)
+    said = imatrix(b, b.path("stats"), "-o", out, status=1)
+    step.check("layer.001.safetensors" in said, said)
+    step.check("-o" in imatrix(b, b.path("stats"), status=2))
+    step.check(not os.path.exists(out))
 
 
 def refuses(b):
@@ -204,4 +315,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--write"]:
         write(sys.argv[2])
     else:
-        step.main([same_bytes, same_statistics, refuses])
+        step.main([same_bytes, same_statistics, written, unwritten, refuses])
