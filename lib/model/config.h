@@ -121,6 +121,13 @@ int config_from_gguf(struct model_config *c, const struct gguf *g,
     struct err *e);
 
 /*
+ * config_gguf_known - every key of the architecture is one that quern reads, or
+ * holds a value that changes nothing
+ * Errors: any other, named with its value.
+ */
+int config_gguf_known(const struct model_config *c, const struct gguf *g,
+    struct err *e);
+/*
  * config_gguf_fixed - what GGUF has no keys for and llama.cpp has fixed for each
  * architecture: activation, scales, which layers are local
  */

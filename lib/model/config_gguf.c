@@ -160,6 +160,11 @@ read_scaling(struct model_config *c, const struct gguf *g, struct err *e)
         return read_longrope(c, g, e);
     if (gguf_find(g, "rope_freqs.weight") != NULL) {
         r->type = ROPE_DIVISORS;
+        r->factor = get_real(c, g, "rope.scaling.factor", 0, 0, 1e6, e);
+        if (r->factor > 0 && !(r->factor <= 1) && strcmp(type, "none") != 0)
+            return err_set(e, ERR_WORK, "%s: rope scaling '%.60s' together "
+                "with the tensor 'rope_freqs.weight' is not carried out; take "
+                "a checkpoint with one of them", g->map.path, type);
         return read_divisors(r->divisors, r, g, "rope_freqs.weight", e);
     }
     if (strcmp(type, "yarn") == 0)
@@ -341,6 +346,8 @@ config_from_gguf(struct model_config *c, const struct gguf *g, struct err *e)
     if (name == NULL || arch_from_gguf(&c->arch, name, g->map.path, e) != 0 ||
         read_sizes(c, g, e) != 0 || read_rope(c, g, e) != 0 ||
         read_own(c, g, e) != 0)
+        return e->code;
+    if (config_gguf_known(c, g, e) != 0)
         return e->code;
     return read_rest(c, g, e);
 }

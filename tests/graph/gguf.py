@@ -260,6 +260,9 @@ def damages(data):
         "a key of another type": (
             patched(data, b"llama.block_count", struct.pack("<i", 5), 17),
             True, "key 'llama.block_count' has type i32"),
+        "an unknown key of the architecture": (
+            patched(data, b"llama.vocab_size", b"llama.logit_size"), True,
+            "key 'llama.logit_size' (2048) is not carried out for llama"),
         "no tokens": (patched(data, b"tokenizer.ggml.tokens",
                               b"tokenizer.ggml.tokenz"), False,
                       "key 'tokenizer.ggml.tokens' is missing"),
