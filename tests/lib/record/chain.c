@@ -3,9 +3,8 @@
 
 #include "lib/base/json.h"
 #include "tests/lib/record/did.h"
+#include "tests/lib/record/owners.h"
 
-static struct signer alice, bob;
-static struct signers allowed;
 static json_t *policy;
 
 static void
@@ -251,35 +250,17 @@ the_worst_answer_counts(void **state)
 static int
 setup(void **state)
 {
-    struct str text = { 0 };
-    struct err e = { 0 };
-    int code;
-
-    if (fixture_setup(state) != 0)
-        return 1;
-    alice = fixture_signer("alice");
-    bob = fixture_signer("bob");
-    str_add(&text, "alice ");
-    pubkey_text(&alice.public, &text);
-    str_add(&text, "\nbob ");
-    pubkey_text(&bob.public, &text);
-    str_add(&text, "\n");
-    code = signers_parse(&allowed, text.p, text.len, "signers", &e);
-    str_release(&text);
     policy = json_pack("{s{s{ss} s{ss} s{ss}}}", "owners", "convert",
         "principal", "alice", "calibration", "principal", "alice", "ship",
         "principal", "bob");
-    return code;
+    return owners_setup(state, "", "");
 }
 
 static int
 teardown(void **state)
 {
     json_decref(policy);
-    signers_release(&allowed);
-    signer_release(&alice);
-    signer_release(&bob);
-    return fixture_teardown(state);
+    return owners_teardown(state);
 }
 
 int

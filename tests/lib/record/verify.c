@@ -7,6 +7,7 @@
 #include "lib/record/store.h"
 #include "lib/record/waiver.h"
 #include "tests/lib/record/did.h"
+#include "tests/lib/record/owners.h"
 
 #define PREFIX "refs/heads/quern"
 #define DAY 1700000000 /* 2023-11-14 */
@@ -23,8 +24,6 @@ struct tweak {
     bool by_alice;           /* the commit */
 };
 
-static struct signer alice, bob;
-static struct signers allowed;
 
 static json_t *
 policy_of(const struct tweak *t)
@@ -492,31 +491,7 @@ an_older_release_is_looked_into(void **state)
 static int
 setup(void **state)
 {
-    struct str text = { 0 };
-    struct err e = { 0 };
-    int code;
-
-    if (fixture_setup(state) != 0)
-        return 1;
-    alice = fixture_signer("alice");
-    bob = fixture_signer("bob");
-    str_add(&text, "alice ");
-    pubkey_text(&alice.public, &text);
-    str_add(&text, "\nbob ");
-    pubkey_text(&bob.public, &text);
-    str_add(&text, "\n");
-    code = signers_parse(&allowed, text.p, text.len, "signers", &e);
-    str_release(&text);
-    return code;
-}
-
-static int
-teardown(void **state)
-{
-    signers_release(&allowed);
-    signer_release(&alice);
-    signer_release(&bob);
-    return fixture_teardown(state);
+    return owners_setup(state, "", "");
 }
 
 int
@@ -538,5 +513,5 @@ main(void)
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("lib/record/verify", tests, setup,
-        teardown);
+        owners_teardown);
 }

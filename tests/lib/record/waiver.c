@@ -2,10 +2,8 @@
 #include "lib/record/waiver.h"
 
 #include "lib/record/sshsig.h"
-#include "tests/lib/record/fixture.h"
+#include "tests/lib/record/owners.h"
 
-static struct signer alice, bob;
-static struct signers allowed;
 static struct str armor; /* what signature() hands out; p NULL: none */
 
 static const char *
@@ -167,32 +165,15 @@ the_three_are_refused_first(void **state)
 static int
 setup(void **state)
 {
-    struct str text = { 0 };
-    struct err e = { 0 };
-    int code;
-
-    if (fixture_setup(state) != 0)
-        return 1;
-    alice = fixture_signer("alice");
-    bob = fixture_signer("bob");
-    str_add(&text, "alice namespaces=\"waiver@quern,file\" ");
-    pubkey_text(&alice.public, &text);
-    str_add(&text, "\nbob namespaces=\"waiver@quern\" ");
-    pubkey_text(&bob.public, &text);
-    str_add(&text, "\n");
-    code = signers_parse(&allowed, text.p, text.len, "signers", &e);
-    str_release(&text);
-    return code;
+    return owners_setup(state, "namespaces=\"waiver@quern,file\" ",
+        "namespaces=\"waiver@quern\" ");
 }
 
 static int
 teardown(void **state)
 {
     str_release(&armor);
-    signers_release(&allowed);
-    signer_release(&alice);
-    signer_release(&bob);
-    return fixture_teardown(state);
+    return owners_teardown(state);
 }
 
 int
