@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels/block.h"
+#include "kernels/ops.h"
 
 const int8_t iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1,
     13, 25, 38, 53, 69, 89, 113 };
@@ -207,12 +208,18 @@ static void (*const decoders[QT_COUNT])(float *, const uint8_t *) = {
 };
 
 void
-qtype_decode(enum qtype t, float *y, const void *w, size_t n)
+decode_ref(enum qtype t, float *y, const uint8_t *b, size_t n)
 {
     const struct qtype_info *q = qtype_info(t);
-    const uint8_t *b = w;
 
-    assert(n % q->block == 0);
+    for (size_t i = 0; i < n; i += q->block, b += q->bytes)
+        decoders[t](y + i, b);
+}
+
+void
+qtype_decode(enum qtype t, float *y, const void *w, size_t n)
+{
+    assert(n % qtype_info(t)->block == 0);
     if (t == QT_F32) {
         if (n > 0)
             memcpy(y, w, n * sizeof *y);
@@ -221,7 +228,6 @@ qtype_decode(enum qtype t, float *y, const void *w, size_t n)
     } else if (t == QT_BF16) {
         bf16_to_f32_row(y, w, n);
     } else {
-        for (size_t i = 0; i < n; i += q->block, b += q->bytes)
-            decoders[t](y + i, b);
+        kernel_ops()->decode(t, y, w, n);
     }
 }

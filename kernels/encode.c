@@ -2,29 +2,10 @@
 
 #include <assert.h>
 #include <float.h>
-#include <math.h>
 #include <stdint.h>
 
+#include "kernels/measure.h"
 #include "kernels/ops.h"
-
-/* Index of the first value above `limit` in magnitude or NaN; n if none. */
-static size_t
-first_beyond(const float *x, size_t n, float limit)
-{
-    size_t i = 0;
-
-    /* sixteen at a time; NaN fails the comparison */
-    for (; i + 16 <= n; i += 16) {
-        int ok = 1;
-        for (size_t j = i; j < i + 16; j++)
-            ok &= fabsf(x[j]) <= limit;
-        if (!ok)
-            break;
-    }
-    while (i < n && fabsf(x[i]) <= limit)
-        i++;
-    return i;
-}
 
 size_t
 qtype_encode(enum qtype t, void *dst, const float *w, size_t rows, size_t cols,
@@ -37,7 +18,7 @@ qtype_encode(enum qtype t, void *dst, const float *w, size_t rows, size_t cols,
     assert(bytes > 0);
     for (size_t r = 0; r < rows; r++) {
         const float *x = w + r * cols;
-        size_t bad = first_beyond(x, cols, limit);
+        size_t bad = first_beyond_f32(x, cols, limit);
 
         if (bad < cols)
             return r * cols + bad;

@@ -297,7 +297,7 @@ row_q4_0(uint8_t *b, const float *w, size_t cols, const float *h)
     if (h)
         row_signed(b, w, cols, h, 8);
     else
-        encode_q4_0_ref(b, w, cols, NULL);
+        encode_q4_0_plain_avx2(b, w, cols);
 }
 
 static void
@@ -378,44 +378,6 @@ row_iq4_nl(uint8_t *b, const float *w, size_t cols, const float *h)
 }
 
 static void
-row_q8_0(uint8_t *b, const float *w, size_t cols, const float *h)
-{
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    const __m256 sign = _mm256_set1_ps(-0.0f);
-    /* trunc(v + copysign(p, v)), p just under 1/2, is round half away */
-    const __m256 half = _mm256_set1_ps(0x1.fffffep-2f);
-
-    (void)h;
-    for (size_t c = 0; c < cols; c += 32, b += 34) {
-        __m256 v[4], top = _mm256_setzero_ps();
-        __m256i q[4];
-        float lane[8], m = 0.0f;
-
-        for (size_t i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(w + c + 8 * i);
-            top = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), top);
-        }
-        _mm256_storeu_ps(lane, top);
-        for (int i = 0; i < 8; i++)
-            m = lane[i] > m ? lane[i] : m;
-        float d = m / 127.0f, inv = d != 0.0f ? 1.0f / d : 0.0f;
-        if (inv > 1e30f) { /* may overflow: zeros, as truncate_code has it */
-            encode_q8_0_ref(b, w + c, 32, NULL);
-            continue;
-        }
-        for (int i = 0; i < 4; i++) {
-            __m256 p = _mm256_mul_ps(v[i], _mm256_set1_ps(inv));
-            p = _mm256_add_ps(p, _mm256_or_ps(half, _mm256_and_ps(p, sign)));
-            q[i] = _mm256_cvttps_epi32(p);
-        }
-        block_put_f16(b + Q8_0_D, d);
-        store_bytes(b + Q8_0_QS, _mm256_permutevar8x32_epi32(
-            _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]),
-                _mm256_packs_epi32(q[2], q[3])), order));
-    }
-}
-
-static void
 row_f16(uint8_t *b, const float *w, size_t cols, const float *h)
 {
     size_t i = 0;
@@ -436,7 +398,7 @@ encode_row_avx2(enum qtype t, uint8_t *dst, const float *w, size_t cols,
     static void (*const rows[QT_COUNT])(uint8_t *, const float *, size_t,
         const float *) = {
         [QT_F16] = row_f16,
-        [QT_Q8_0] = row_q8_0,
+        [QT_Q8_0] = encode_q8_0_avx2,
         [QT_Q4_0] = row_q4_0,
         [QT_Q4_1] = row_q4_1,
         [QT_Q5_0] = row_q5_0,

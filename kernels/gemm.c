@@ -24,10 +24,11 @@ gemm_version(void)
     return openblas_get_config();
 }
 
-void
-gemm_init(void)
+gemm_fn *
+gemm_ready(void)
 {
     openblas_set_num_threads(1);
+    return gemm_f32;
 }
 
 static size_t

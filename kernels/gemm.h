@@ -16,9 +16,6 @@
 const char *gemm_core_name(void);
 /* Version and build line of the library: "OpenBLAS 0.3.21 NO_LAPACKE ..". */
 const char *gemm_version(void);
-/* Sets OpenBLAS to one thread. gemm_f32 needs it called once, before threads.*/
-void gemm_init(void);
-
 /* Rows of w that go through OpenBLAS at a time. */
 enum { GEMM_TILE = 64 };
 
@@ -36,7 +33,16 @@ enum { GEMM_TILE = 64 };
  *          and on the place of a row of x among the n: products whose bits
  *          must not are matmul_packed's with QT_F32, in quern's own order.
  */
-void gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-    const float *w, size_t row0, size_t row1, size_t cols);
+typedef void gemm_fn(float *y, size_t ldy, const float *x, size_t ldx,
+    size_t n, const float *w, size_t row0, size_t row1, size_t cols);
+gemm_fn gemm_f32;
+
+/*
+ * gemm_ready - gemm_f32, with OpenBLAS set to one thread
+ * To be called once, before threads. What multiplies takes gemm_f32 from here,
+ * as a pointer: OpenBLAS's threads spin for a while as soon as it is loaded, so
+ * programs that never call it are linked without it.
+ */
+gemm_fn *gemm_ready(void);
 
 #endif

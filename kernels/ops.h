@@ -24,6 +24,12 @@ struct kernel_ops {
     void (*interleaved)(float *, size_t, const void *, enum qtype, size_t,
         size_t, size_t, const void *, size_t);
     void (*f16_row)(float *, const void *, size_t);
+    /* blocks of the packed types only: not F32, F16, BF16 */
+    void (*decode)(enum qtype, float *, const uint8_t *, size_t);
+    size_t (*first_beyond)(const float *, size_t, float);
+    /* adds to four lanes of each sum, which begin at column 0 */
+    void (*add_squares)(const float *, const float *, const double *, size_t,
+        double[4], double[4]);
 
     float (*dot)(const float *, const float *, size_t);
     float (*sum)(const float *, size_t);
@@ -58,6 +64,10 @@ extern const struct kernel_ops kernel_ops_neon, kernel_ops_neon_dot;
 #endif
 
 /* Portable functions that faster tables may share. */
+void decode_ref(enum qtype t, float *y, const uint8_t *b, size_t n);
+size_t first_beyond_ref(const float *x, size_t n, float limit);
+void add_squares_ref(const float *want, const float *got, const double *m,
+    size_t n, double err[4], double norm[4]);
 void act_encode_ref(enum act_type t, void *dst, const float *x, size_t rows,
     size_t cols);
 void matmul_ref(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,

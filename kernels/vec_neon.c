@@ -483,6 +483,9 @@ f16_row_neon(float *dst, const void *src, size_t n)
         .encode_row = encode_row_ref, \
         .matmul = products, \
         .f16_row = f16_row_neon, \
+        .decode = decode_ref, \
+        .first_beyond = first_beyond_ref, \
+        .add_squares = add_squares_ref, \
         .dot = dot_neon, \
         .sum = sum_neon, \
         .max = max_neon, \

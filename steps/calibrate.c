@@ -121,6 +121,13 @@ may_differ(const struct stage *s)
     return answer != NULL && strcmp(answer, "false") == 0;
 }
 
+/* NULL: quern's own, the same everywhere. */
+static gemm_fn *
+products(const struct stage *s)
+{
+    return may_differ(s) ? gemm_ready() : NULL;
+}
+
 static void
 note_products(struct stage *s)
 {
@@ -133,7 +140,7 @@ static int
 open_model(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
-        .blas = may_differ(w->s), .pool = w->s->pool };
+        .blas = products(w->s), .pool = w->s->pool };
 
     if (model_open(&w->m, stage_src(w->s, "base"), &opts, e))
         return e->code;

@@ -66,6 +66,13 @@ may_differ(const struct stage *s)
     return answer != NULL && strcmp(answer, "false") == 0;
 }
 
+/* NULL: quern's own, the same everywhere. */
+static gemm_fn *
+products(const struct stage *s)
+{
+    return may_differ(s) ? gemm_ready() : NULL;
+}
+
 static void
 note_products(struct stage *s)
 {
@@ -79,7 +86,7 @@ open_baseline(struct work *w, struct model **m, char digest[DIGEST_HEX],
     struct err *e)
 {
     const struct model_open_opts opts = { .pool = w->s->pool,
-        .exact = true, .blas = may_differ(w->s) };
+        .exact = true, .blas = products(w->s) };
     const char *dir = stage_src(w->s, "base");
     const struct stage_file *f;
 
@@ -101,7 +108,7 @@ static int
 open_candidate(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .pool = w->s->pool,
-        .blas = may_differ(w->s) };
+        .blas = products(w->s) };
     size_t i = 0;
     const struct stage_file *f = stage_in_next(w->s, "cand/", &i);
 

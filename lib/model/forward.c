@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "kernels/act.h"
-#include "kernels/gemm.h"
 #include "kernels/interleave.h"
 #include "kernels/matmul.h"
 #include "kernels/vec.h"
@@ -31,7 +30,7 @@ min_size(size_t a, size_t b)
 
 void
 work_init(struct work *w, const struct model_config *c,
-    float *const *inv, bool blas, struct pool *pool)
+    float *const *inv, gemm_fn *blas, struct pool *pool)
 {
     size_t threads = pool_threads(pool);
 
@@ -224,7 +223,7 @@ spoil_rows(const struct apply_job *j, size_t rows, size_t row0, size_t row1)
 static bool
 by_blas(const struct work *w, const struct matrix *m, size_t n)
 {
-    return w->blas && n >= BLAS_ROWS && m->side == NULL &&
+    return w->blas != NULL && n >= BLAS_ROWS && m->side == NULL &&
         (m->widen || qtype_info(m->at.type)->act == ACT_F32);
 }
 
@@ -246,7 +245,7 @@ multiply(const struct apply_job *j, size_t row0, size_t row1, unsigned thread)
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
 
     if (by_blas(j->w, m, j->n))
-        gemm_f32(j->y + row0, rows, j->x, cols, j->n,
+        j->w->blas(j->y + row0, rows, j->x, cols, j->n,
             widened(j, row0, row1, thread), 0, row1 - row0, cols);
     else if (m->side != NULL)
         matmul_interleaved(j->y, rows, m->side, m->at.type, row0, row1, cols,

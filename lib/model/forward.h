@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "kernels/gemm.h"
 #include "lib/base/pool.h"
 #include "lib/model/layer.h"
 #include "lib/model/weights.h"
@@ -52,7 +53,7 @@ struct piece {
 struct work {
     const struct model_config *c; /* borrowed */
     struct pool *pool;            /* borrowed; may be NULL */
-    bool blas;                    /* float products by OpenBLAS */
+    gemm_fn *blas;                /* float products by OpenBLAS, or NULL */
     size_t rows;                  /* positions there is room for */
     float *norm;                  /* [rows][hidden] */
     float *q, *attn;              /* [rows][heads * head_dim] */
@@ -77,7 +78,7 @@ struct work {
 
 /* inv[ROPE_KINDS], of [rope.dims / 2] each or NULL, are borrowed. */
 void work_init(struct work *w, const struct model_config *c,
-    float *const *inv, bool blas, struct pool *pool);
+    float *const *inv, gemm_fn *blas, struct pool *pool);
 void work_release(struct work *w);
 /* Room for n <= BATCH_ROWS positions. */
 void work_reserve(struct work *w, size_t n);

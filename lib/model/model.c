@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm.h"
 #include "kernels/vec.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
@@ -362,8 +361,6 @@ model_open(struct model **out, const char *path,
     if (opts == NULL)
         opts = &none;
     *out = NULL;
-    if (opts->blas)
-        gemm_init();
     m->path = mem_strdup(path);
     m->lazy = opts->lazy;
     m->exact = opts->exact || opts->lazy;

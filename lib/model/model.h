@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/gemm.h"
 #include "lib/base/err.h"
 #include "lib/base/pool.h"
 #include "lib/model/arch.h"
@@ -36,7 +37,7 @@ struct model_open_opts {
     bool lazy;         /* touch no layer at open: for layer.h; also exact */
     bool exact;        /* float32 whatever is stored */
     bool decodes;      /* much will be decoded: a copy in memory that reads fast */
-    bool blas;         /* float products by OpenBLAS: other bits elsewhere */
+    gemm_fn *blas;     /* float products: other bits elsewhere; NULL: our own */
     struct pool *pool; /* looks at weights at open; NULL: alone */
 };
 

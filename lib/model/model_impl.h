@@ -25,7 +25,8 @@ struct model {
     struct block *blocks;  /* [layers]; all zero when opened lazily */
     bool packed;           /* one matrix at least multiplies as it is */
     void *side;            /* where interleaved copies lie, or NULL; owned */
-    bool lazy, decodes, blas;
+    bool lazy, decodes;
+    gemm_fn *blas;
     bool exact;            /* products in float32 whatever is stored */
     bool reorder;          /* rows of q and k go back to a folder's order */
 };

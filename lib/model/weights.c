@@ -3,12 +3,14 @@
  */
 #include "lib/model/weights.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/decode.h"
 #include "kernels/interleave.h"
+#include "kernels/measure.h"
 #include "lib/base/file.h"
 #include "lib/base/mem.h"
 
@@ -50,29 +52,19 @@ stored_slice(const struct stored *t, uint64_t row0, uint64_t rows)
     return part;
 }
 
-/* x * 0 is 0 for every finite x, so one sum tells of a whole row. */
 static int
 check_finite(const float *x, const struct stored *t, uint64_t row0,
     uint64_t rows, struct err *e)
 {
-    for (uint64_t r = 0; r < rows; r++) {
-        const float *row = x + r * t->cols;
-        float sum = 0.0f;
+    size_t n = (size_t)(rows * t->cols), bad = first_beyond_f32(x, n, FLT_MAX);
 
-        for (uint64_t c = 0; c < t->cols; c++)
-            sum += row[c] * 0.0f;
-        if (sum == 0.0f)
-            continue;
-        for (uint64_t c = 0; c < t->cols; c++)
-            if (!isfinite(row[c]))
-                return err_set(e, ERR_WORK,
-                    "%s: tensor '%s': row %llu, column %llu is %s; the file "
-                    "is damaged or the model is, fetch it again", t->path,
-                    t->name, (unsigned long long)(row0 + r),
-                    (unsigned long long)c,
-                    isnan(row[c]) ? "not a number" : "infinite");
-    }
-    return 0;
+    if (bad == n)
+        return 0;
+    return err_set(e, ERR_WORK, "%s: tensor '%s': row %llu, column %llu is "
+        "%s; the file is damaged or the model is, fetch it again", t->path,
+        t->name, (unsigned long long)(row0 + bad / t->cols),
+        (unsigned long long)(bad % t->cols),
+        isnan(x[bad]) ? "not a number" : "infinite");
 }
 
 int

@@ -192,7 +192,7 @@ main(int argc, char **argv)
 {
     uint64_t s = 1;
 
-    gemm_init();
+    gemm_ready();
     for (size_t i = 0; i < ROWS * COLS; i++)
         w[i] = lcg_bell(&s);
     for (size_t i = 0; i < ACTS * COLS; i++)

@@ -207,6 +207,35 @@ tiny_weights(void **state)
     }
 }
 
+/* Zeros of either sign, and the largest on both sides, whichever comes first. */
+static void
+ties_and_zeros(void **state)
+{
+    static const char *const isa[] = { "ref", "avx2", "avx512", "neon" };
+    static float x[256];
+    const char *was = cpu_isa();
+
+    (void)state;
+    for (size_t i = 0; i < 256; i++) {
+        x[i] = i % 32 == i / 32 * 3 ? -2.0f : i % 32 == 31 - i / 32 ? 2.0f :
+            (float)(i % 5) * 0.3f;
+        if (i >= 192)
+            x[i] = i % 3 == 0 ? -0.0f : 0.0f;
+    }
+    for (unsigned t = 0; t < QT_COUNT; t++) {
+        size_t n = qtype_row_bytes((enum qtype)t, 256);
+
+        encode_row_ref((enum qtype)t, ref, x, 256, NULL);
+        for (size_t k = 0; k < 4; k++) {
+            if (cpu_force(isa[k]) != 0)
+                continue;
+            qtype_encode((enum qtype)t, out, x, 1, 256, NULL);
+            assert_memory_equal(out, ref, n);
+        }
+    }
+    assert_int_equal(cpu_force(was), 0);
+}
+
 int
 main(void)
 {
@@ -217,6 +246,7 @@ main(void)
         cmocka_unit_test(error_is_bounded),
         cmocka_unit_test(refuses_what_cannot_be_stored),
         cmocka_unit_test(tiny_weights),
+        cmocka_unit_test(ties_and_zeros),
     };
 
     if (!getenv("CMOCKA_MESSAGE_OUTPUT"))

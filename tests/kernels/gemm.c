@@ -24,7 +24,7 @@ make_inputs(void **state)
     uint64_t s = 2;
 
     (void)state;
-    gemm_init();
+    gemm_ready();
     for (size_t i = 0; i < ROWS * COLS; i++)
         w[i] = lcg_bell(&s);
     for (size_t i = 0; i < ACTS * COLS; i++)

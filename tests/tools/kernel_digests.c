@@ -24,6 +24,7 @@
 #include "kernels/encode.h"
 #include "kernels/half.h"
 #include "kernels/matmul.h"
+#include "kernels/measure.h"
 #include "kernels/vec.h"
 #include "tests/kernels/lcg.h"
 
@@ -246,6 +247,20 @@ extremes(enum qtype t)
 
 /* ---- vectors ---- */
 
+/* Sums of squares, plain ones and weighted, into out. */
+static void
+squares(const float *a, const float *b, size_t n)
+{
+    static double m[MOST];
+    double sum[4] = { 0.5, 0.25, 0.0, 0.0 };
+
+    for (size_t i = 0; i < MOST; i++)
+        m[i] = 1.0 / (double)(i + 3);
+    add_squares_f32(a, b, NULL, n, &sum[0], &sum[1]);
+    add_squares_f32(a, b, m, n, &sum[2], &sum[3]);
+    memcpy(out, sum, sizeof sum);
+}
+
 /*
  * Results of every operation on n values, one float off alignment; inputs end
  * where their memory does.
@@ -274,6 +289,8 @@ vector(size_t n, const float *a, const float *b, const float *c)
     AFTER("exp_wide", scale_f32(out + 1, 25.0f, a + 1, n),
         exp_f32_row(out + 1, out + 1, n));
     AFTER("rmsnorm", rmsnorm_f32(out + 1, a + 1, c + 1, n, 1e-5f));
+    AFTER("squares", squares(a + 1, b + 1, n));
+    AFTER("beyond", out[0] = (float)first_beyond_f32(a + 1, n, 6.0f));
     AFTER("softmax", INPLACE, softmax_f32(out + 1, n));
     AFTER("silu_mul", silu_mul_f32(out + 1, a + 1, b + 1, n));
     AFTER("silu_mul_wide", scale_f32(out + 1, 25.0f, a + 1, n),
