@@ -115,8 +115,6 @@ run(const struct opts *o, struct err *e)
         if (e->code == 0)
             write_on(o, m, model_tokenizer(m), s, &ids, e);
     }
-    if (fflush(stdout) != 0)
-        err_sys(e, "standard output", "cannot write", NULL);
     session_free(s);
     ids_release(&ids);
     model_free(m);
@@ -130,8 +128,6 @@ take(struct opts *o, int c)
 {
     switch (c) {
     case 'p':
-        if (o->prompt != NULL)
-            return false;
         o->prompt = optarg;
         return true;
     case 'n':

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "lib/base/file.h"
 #include "lib/base/option.h"
 #include "lib/model/importance.h"
 
@@ -74,6 +75,7 @@ main(int argc, char **argv)
                                    "and -o");
     o.model = argv[optind];
     o.statistics = argv[optind + 1];
+    file_catch_signals();
     run(&o, &e);
     return err_exit("quern-imatrix", &e);
 }

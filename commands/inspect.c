@@ -72,8 +72,6 @@ run(struct opts *o, struct err *e)
     v = inspect_path(o->file, &o->how, e);
     if (v != NULL)
         print(v, o);
-    if (fflush(stdout) != 0)
-        err_sys(e, "standard output", "cannot write", NULL);
     if (v != NULL)
         judge(v, o->file, e);
 done:

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
 #include "lib/base/option.h"
 #include "lib/base/str.h"
@@ -110,6 +111,7 @@ main(int argc, char **argv)
         return scan.status;
     if (argc - optind != 1 || tokens == NULL || out == NULL)
         return option_wrong(&scan, "name one model, --tokens and -o");
+    file_catch_signals();
     if (parse_ids(tokens, &ids, &e) == 0)
         run(argv[optind], &ids, out, &e);
     ids_release(&ids);

@@ -112,8 +112,6 @@ run(const struct opts *o, struct err *e)
     progress_end(&shown);
     if (e->code == 0)
         print_result(o, &p, m, ids.n);
-    if (fflush(stdout) != 0)
-        err_sys(e, "standard output", "cannot write", NULL);
 
 done:
     perplexity_release(&p);

@@ -168,13 +168,13 @@ main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("quern " VERSION "\n");
-        return 0;
+        return err_exit("quern", &e);
     }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
         if (argc < 3) {
             usage(stdout);
-            return 0;
+            return err_exit("quern", &e);
         }
         help[1] = flag;
         run(argv[2], help, &e);

@@ -47,8 +47,6 @@ print_outcome(const char *dir, struct err *e)
         printf("\n%s\n", why);
         print_reasons(decision);
         free(text);
-        if (fflush(stdout) != 0)
-            err_sys(e, "standard output", "cannot write", NULL);
     }
     table_release(&t);
     json_decref(decision);

@@ -121,8 +121,6 @@ run(const struct opts *o, struct err *e)
     }
     if (ferror(f))
         err_sys(e, name, "cannot read", NULL);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        err_sys(e, "standard output", "cannot write", NULL);
 done:
     if (f != NULL && f != stdin)
         fclose(f);

@@ -202,7 +202,7 @@ main(int argc, char **argv)
     char *signers = NULL;
     struct option_scan scan = { .prog = "quern-verify", .usage = usage,
         .known = ":hC:r:s:a:b:p:n:R" };
-    int status;
+    int status = 0;
 
     if (!read_options(&o, &scan, argc, argv))
         return scan.status;
@@ -220,7 +220,10 @@ main(int argc, char **argv)
             o.dir);
     else
         verify_all(&o, &v);
-    status = e.code ? err_exit("quern-verify", &e) : say_result(&v);
+    if (e.code == 0)
+        status = say_result(&v);
+    if (status == 0)
+        status = err_exit("quern-verify", &e);
     verify_release_memory(&v);
     release_refs_free(&v.refs);
     git_repo_close(v.repo);

@@ -68,9 +68,26 @@ err_clear(struct err *e)
     e->text[0] = '\0';
 }
 
+/* A full disk shows at the flush, or has shown in a write before it. */
+static void
+check_output(struct err *e)
+{
+    if (fflush(stdout) != 0)
+        err_sys(e, "standard output", "cannot write", NULL);
+    else if (ferror(stdout))
+        err_set(e, ERR_WORK, "standard output: a part could not be written; "
+            "free some space and run it again");
+}
+
 int
 err_exit(const char *prog, const struct err *e)
 {
+    struct err lost = { 0 };
+
+    if (e->code == ERR_NONE) {
+        check_output(&lost);
+        e = &lost;
+    }
     if (e->code == ERR_NONE)
         return 0;
     fprintf(stderr, "%s: ", prog);

@@ -46,6 +46,8 @@ void err_clear(struct err *e);
 /*
  * err_exit - print `PROG: TEXT` on stderr if set, control bytes escaped, and
  * return the exit status. The only function of lib that prints an error.
+ * All is well only if standard output took everything, too: what was written
+ * there and could not be kept is an error of its own, ERR_WORK.
  */
 int err_exit(const char *prog, const struct err *e);
 

@@ -43,6 +43,7 @@ refuse(const struct option_scan *o, int letter, const char *what)
 int
 option_next(struct option_scan *o, int argc, char **argv)
 {
+    const struct err none = { 0 };
     int c;
 
     opterr = 0;
@@ -66,6 +67,7 @@ option_next(struct option_scan *o, int argc, char **argv)
         o->status = refuse(o, optopt, "its value is missing");
     } else if (c == 'h') {
         fputs(o->usage, stdout);
+        o->status = err_exit(o->prog, &none);
     } else if (o->seen[(unsigned char)c]) {
         o->status = refuse(o, c, "given twice; give it once");
     } else {

@@ -408,9 +408,10 @@ stage_main(const struct stage_spec *spec, int argc, char **argv,
         char *text = stage_usage(spec);
 
         fputs(text, stdout);
+        status = err_exit(name, &e);
         free(text);
         free(name);
-        return 0;
+        return status;
     }
     file_catch_signals();
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -281,5 +281,27 @@ def not_finite(b):
             all_refuse(name, b.put("bad.gguf", bytes(damaged)))
 
 
+def full_disk(b):
+    """what standard output cannot take is an error, whichever command it is"""
+    lines = b.put("lines", "The miller sold 12 sacks.\n" * 2000)
+    calls = [(name, "-h") for name in sorted(os.listdir(step.BIN))
+             if name.startswith("quern")]
+    calls += [("quern", "--version"), ("quern-tokenize", step.MODEL, lines),
+              ("quern-inspect", "-a", "--json", step.MODEL),
+              ("quern-inspect", "-a", step.MODEL),
+              ("quern-generate", step.MODEL, "-p", "a", "-n", "2"),
+              ("quern-generate", step.MODEL, "-p", "a", "-n", "2", "-i"),
+              ("quern-perplexity", step.MODEL, b.put("text", TEXT * 4),
+               "-c", "32")]
+    with open("/dev/full", "wb") as full:
+        for name, *args in calls:
+            p = subprocess.run([os.path.join(step.BIN, name), *args],
+                               stdout=full, stderr=subprocess.PIPE,
+                               check=False)
+            err = p.stderr.decode()
+            step.equal((p.returncode, err.count("\n")), (1, 1), [name, args])
+            step.check(err.startswith(f"{name}: standard output: "), err)
+
+
 if __name__ == "__main__":
-    step.main([matrix, rules, windows, bad_requests, not_finite])
+    step.main([matrix, rules, windows, bad_requests, not_finite, full_disk])
