@@ -1,7 +1,7 @@
 /*
- * gguf.h - read and write GGUF version 3 files
+ * gguf.h - read GGUF files of version 2 or 3, write version 3
  *
- * A file is: "GGUF", u32 version 3, i64 number of tensors, i64 number of keys;
+ * A file is: "GGUF", u32 version, i64 number of tensors, i64 number of keys;
  * the keys {string, i32 type, value}; the tensors {string name, u32 number of
  * dimensions, i64 dimensions with the fastest first, i32 type, u64 offset};
  * zeros up to a multiple of general.alignment (default 32); the data, each

@@ -311,7 +311,7 @@ imatrix_importance(const struct imatrix *im, const struct imatrix_entry *entry,
     for (uint64_t c = 0; c < cols; c++) {
         if (count > 0.0f)
             dst[c] = sum[c] / count;
-        else /* no token came: what llama-quantize takes in either form */
+        else /* as llama-quantize does in either form */
             dst[c] = flat ? sum[c] : 1.0f;
     }
     return 0;

@@ -62,10 +62,12 @@ const struct imatrix_entry *imatrix_find(const struct imatrix *im,
 /*
  * imatrix_importance - mean square of each input column of one matrix
  *
- *   dst[c] = sum2[mat][c] / counts[mat]     1 where counts[mat] is not positive
+ *   dst[c] = sum2[mat][c] / counts[mat]
  *
- * `cols` is what the weight has, `mat` which of its `mats` matrices. An entry
- * of the older form may hold the columns of all experts one after another.
+ * Where counts[mat] is 0 no token came: 1, and in the older form the sum as it
+ * stands, which is what llama-quantize takes. `cols` is what the weight has,
+ * `mat` which of its `mats` matrices. An entry of the older form may hold the
+ * columns of all experts one after another.
  * An error names both sizes when they do not agree.
  */
 int imatrix_importance(const struct imatrix *im,

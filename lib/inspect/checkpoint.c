@@ -42,7 +42,10 @@ add_model(json_t *v, const char *path, const struct checkpoint *c)
     for (size_t i = 0; i < c->n && e.code == 0; i++)
         if (arch_ignores(&config, c->t[i].name))
             json_array_append_new(ignored, value_string(c->t[i].name));
-    value_set(json_object_get(v, "model"), "ignored", ignored);
+    if (e.code == 0)
+        value_set(json_object_get(v, "model"), "ignored",
+            json_incref(ignored));
+    json_decref(ignored);
     model_set_runs(v, path);
     value_set(v, "tokenizer", NULL);
     if (file_exists(words))

@@ -108,7 +108,6 @@ set_document(json_t *v, json_t *document, const char *path,
 
 /* Lines */
 
-
 static void
 add_value(json_t *members, const char *name, const json_t *value)
 {
@@ -227,10 +226,10 @@ inspect_json(json_t *v, const char *path, const struct inspect_opts *o,
 void
 view_document(const json_t *v, bool all, struct str *out)
 {
-    const char *name = json_string_value(json_object_get(v, "document"));
+    const char *name = view_text(v, "document");
 
-    grid_escape(out, name != NULL ? name : "JSON",
-        strlen(name != NULL ? name : "JSON"));
+    name = *name != 0 ? name : "JSON";
+    grid_escape(out, name, strlen(name));
     str_add(out, "\n\n");
     if (json_object_get(v, "model") != NULL) {
         model_view(v, out);

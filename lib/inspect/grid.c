@@ -68,6 +68,16 @@ grid_addf(struct grid *g, const char *fmt, ...)
     grid_add(g, text);
 }
 
+size_t
+grid_cut(const char *text, size_t limit)
+{
+    size_t n = strnlen(text, limit);
+
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
 /* Characters, taking each for one column wide. */
 static size_t
 width(const char *text)

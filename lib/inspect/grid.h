@@ -25,6 +25,8 @@ void grid_text(struct grid *g, struct str *out);
 
 /* Appends text with control characters and invalid UTF-8 as \xNN. */
 void grid_escape(struct str *out, const char *text, size_t n);
+/* Bytes of a text's beginning, at most `limit`, that end with a character. */
+size_t grid_cut(const char *text, size_t limit);
 /* "12 B", "7.35 MB" */
 void grid_size(struct str *out, double bytes);
 

@@ -29,7 +29,7 @@ inspect_view view_weights, view_statistics, view_tokens, view_imatrix;
 inspect_view view_record, view_stage, view_signature, view_signers, view_key;
 inspect_view view_pointer, view_tokenizer, view_document, view_lines;
 
-/* values.c: pieces that several readers share */
+/* values.c: pieces that several readers or views share */
 
 /* Any bytes as a JSON string: what is not UTF-8 becomes U+FFFD. */
 json_t *value_text(const char *p, size_t n);
@@ -41,6 +41,10 @@ void value_set(json_t *v, const char *key, json_t *value);
 
 /* {"min", "mean", "max", "zero", "bad"} of n little-endian floats. */
 json_t *value_floats(const uint8_t *p, uint64_t n);
+
+/* A member for a view; 0 or "" where there is none of that kind. */
+uint64_t view_count(const json_t *o, const char *key);
+const char *view_text(const json_t *o, const char *key);
 
 /* weights.c: `tensors`, `types` and the totals */
 

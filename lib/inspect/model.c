@@ -148,27 +148,13 @@ tokenizer_set(json_t *v, const char *path)
 
 /* The view */
 
-static uint64_t
-number(const json_t *o, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static const char *
-string(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s != NULL ? s : "";
-}
-
 static void
 view_rope(const json_t *m, struct str *out)
 {
     const json_t *r = json_object_get(m, "rope");
     const json_t *local = json_object_get(m, "rope_local");
 
-    str_addf(out, "rope %s, theta %.6g", string(r, "type"),
+    str_addf(out, "rope %s, theta %.6g", view_text(r, "type"),
         json_real_value(json_object_get(r, "theta")));
     if (json_is_real(json_object_get(r, "factor")))
         str_addf(out, ", factor %.6g",
@@ -185,22 +171,22 @@ static void
 view_config(const json_t *m, struct str *out)
 {
     str_addf(out, "model      %s (%s in GGUF), %" PRIu64 " layers of %" PRIu64
-        "\n", string(m, "architecture"), string(m, "gguf_architecture"),
-        number(m, "layers"), number(m, "hidden"));
+        "\n", view_text(m, "architecture"), view_text(m, "gguf_architecture"),
+        view_count(m, "layers"), view_count(m, "hidden"));
     str_addf(out, "           %" PRIu64 " heads of %" PRIu64 ", %" PRIu64
         " for keys and values; feed-forward %" PRIu64 "\n",
-        number(m, "heads"), number(m, "head_dim"), number(m, "kv_heads"),
-        number(m, "feed_forward"));
-    if (number(m, "experts") > 0)
+        view_count(m, "heads"), view_count(m, "head_dim"),
+        view_count(m, "kv_heads"), view_count(m, "feed_forward"));
+    if (view_count(m, "experts") > 0)
         str_addf(out, "           %" PRIu64 " of %" PRIu64
-            " experts of %" PRIu64 " a token\n", number(m, "experts_used"),
-            number(m, "experts"), number(m, "expert_feed_forward"));
+            " experts of %" PRIu64 " a token\n", view_count(m, "experts_used"),
+            view_count(m, "experts"), view_count(m, "expert_feed_forward"));
     str_addf(out, "           vocabulary %" PRIu64 "%s, context %" PRIu64,
-        number(m, "vocabulary"), json_is_true(json_object_get(m, "tied")) ?
-        " (output tied)" : "", number(m, "context"));
-    if (number(m, "local_layers") > 0)
+        view_count(m, "vocabulary"), json_is_true(json_object_get(m, "tied")) ?
+        " (output tied)" : "", view_count(m, "context"));
+    if (view_count(m, "local_layers") > 0)
         str_addf(out, ", %" PRIu64 " layers see %" PRIu64 " back",
-            number(m, "local_layers"), number(m, "window"));
+            view_count(m, "local_layers"), view_count(m, "window"));
     str_add(out, "\n           ");
     view_rope(m, out);
     str_addc(out, '\n');
@@ -210,11 +196,11 @@ static void
 view_token(const json_t *t, const char *key, struct str *out)
 {
     const json_t *o = json_object_get(t, key);
-    const char *text = string(o, "token");
+    const char *text = view_text(o, "token");
 
     if (!json_is_object(o))
         return;
-    str_addf(out, ", %s %" PRIu64 " '", key, number(o, "id"));
+    str_addf(out, ", %s %" PRIu64 " '", key, view_count(o, "id"));
     grid_escape(out, text, strlen(text));
     str_addc(out, '\'');
 }
@@ -222,7 +208,7 @@ view_token(const json_t *t, const char *key, struct str *out)
 static void
 view_words(const json_t *t, struct str *out)
 {
-    const char *error = string(t, "error");
+    const char *error = view_text(t, "error");
 
     if (*error != 0) {
         str_add(out, "not read: ");
@@ -230,15 +216,15 @@ view_words(const json_t *t, struct str *out)
         str_addc(out, '\n');
         return;
     }
-    str_addf(out, "%s, %" PRIu64 " tokens", string(t, "kind"),
-        number(t, "tokens"));
+    str_addf(out, "%s, %" PRIu64 " tokens", view_text(t, "kind"),
+        view_count(t, "tokens"));
     view_token(t, "bos", out);
     if (json_is_true(json_object_get(t, "adds_bos")))
         str_add(out, " (put in front)");
     view_token(t, "eos", out);
     str_addc(out, '\n');
-    if (*string(t, "chat") != 0)
-        str_addf(out, "chat       %s template\n", string(t, "chat"));
+    if (*view_text(t, "chat") != 0)
+        str_addf(out, "chat       %s template\n", view_text(t, "chat"));
 }
 
 void
@@ -247,15 +233,15 @@ model_view(const json_t *v, struct str *out)
     const json_t *m = json_object_get(v, "model");
     const json_t *t = json_object_get(v, "tokenizer");
     const json_t *ignored = json_object_get(m, "ignored");
-    const char *why = string(m, "why_not");
+    const char *why = view_text(m, "why_not");
 
     if (json_object_get(m, "layers") != NULL)
         view_config(m, out);
     if (json_array_size(ignored) > 0) {
         const char *first = json_string_value(json_array_get(ignored, 0));
 
-        str_addf(out, "           does not read %zu tensors, such as ",
-            json_array_size(ignored));
+        str_addf(out, "           does not read %zu tensor%s, such as ",
+            json_array_size(ignored), json_array_size(ignored) > 1 ? "s" : "");
         grid_escape(out, first, strlen(first));
         str_addc(out, '\n');
     }

@@ -98,6 +98,9 @@ tokens_set(json_t *v, const struct safetensors *st, struct err *e)
         most = next - at > most ? next - at : most;
         at = next;
     }
+    if (load_u64le(p) != 0 || at != ids->shape[0])
+        return err_set(e, ERR_WORK, "%s: its texts do not cover its ids; "
+            "delete it and run the corpus stage", st->map.path);
     p = safetensors_data(st, ids);
     for (uint64_t i = 0; i < ids->shape[0]; i++) {
         const int32_t id = (int32_t)load_u32le(p + 4 * i);
@@ -155,12 +158,6 @@ inspect_imatrix(json_t *v, const char *path, const struct inspect_opts *o,
 
 /* The views */
 
-static uint64_t
-number(const json_t *o, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
 static void
 add_cell(struct grid *g, const json_t *o, const char *key, const char *which)
 {
@@ -184,13 +181,13 @@ view_statistics(const json_t *v, bool all, struct str *out)
 
     (void)all;
     str_addf(out, "activation statistics of %" PRIu64 " tokens\n\n",
-        number(v, "tokens"));
+        view_count(v, "tokens"));
     for (i = 0; i < countof(head); i++)
         grid_add(&g, head[i]);
     json_array_foreach(json_object_get(v, "roles"), i, o) {
         grid_add(&g, json_string_value(json_object_get(o, "role")));
-        grid_addf(&g, "%" PRIu64, number(o, "columns"));
-        grid_addf(&g, "%" PRIu64, number(o, "experts"));
+        grid_addf(&g, "%" PRIu64, view_count(o, "columns"));
+        grid_addf(&g, "%" PRIu64, view_count(o, "experts"));
         add_cell(&g, o, "mean2", "mean");
         add_cell(&g, o, "mean2", "min");
         add_cell(&g, o, "mean2", "max");
@@ -207,8 +204,8 @@ view_tokens(const json_t *v, bool all, struct str *out)
     (void)all;
     str_addf(out, "%" PRIu64 " calibration texts, %" PRIu64 " tokens, %" PRIu64
         " to %" PRIu64 " each, largest id %" JSON_INTEGER_FORMAT "\n",
-        number(v, "texts"), number(v, "tokens"), number(v, "shortest"),
-        number(v, "longest"),
+        view_count(v, "texts"), view_count(v, "tokens"),
+        view_count(v, "shortest"), view_count(v, "longest"),
         json_integer_value(json_object_get(v, "largest_id")));
 }
 
@@ -225,10 +222,10 @@ view_imatrix(const json_t *v, bool all, struct str *out)
     str_addf(out, "importance matrix (%s), %zu weights",
         json_string_value(json_object_get(v, "form")),
         json_array_size(json_object_get(v, "entries")));
-    if (number(v, "chunks") > 0)
-        str_addf(out, ", %" PRIu64 " chunks", number(v, "chunks"));
-    if (number(v, "chunk_size") > 0)
-        str_addf(out, " of %" PRIu64 " tokens", number(v, "chunk_size"));
+    if (view_count(v, "chunks") > 0)
+        str_addf(out, ", %" PRIu64 " chunks", view_count(v, "chunks"));
+    if (view_count(v, "chunk_size") > 0)
+        str_addf(out, " of %" PRIu64 " tokens", view_count(v, "chunk_size"));
     json_array_foreach(names, i, o) {
         str_add(out, i > 0 ? ", " : "\ntaken from ");
         grid_escape(out, json_string_value(o), json_string_length(o));
@@ -238,8 +235,8 @@ view_imatrix(const json_t *v, bool all, struct str *out)
         grid_add(&g, head[i]);
     json_array_foreach(json_object_get(v, "entries"), i, o) {
         grid_add(&g, json_string_value(json_object_get(o, "name")));
-        grid_addf(&g, "%" PRIu64, number(o, "columns"));
-        grid_addf(&g, "%" PRIu64, number(o, "matrices"));
+        grid_addf(&g, "%" PRIu64, view_count(o, "columns"));
+        grid_addf(&g, "%" PRIu64, view_count(o, "matrices"));
         add_cell(&g, o, "counts", "mean");
         add_cell(&g, o, "in_sum2", "mean");
         add_cell(&g, o, "in_sum2", "min");

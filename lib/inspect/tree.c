@@ -9,6 +9,7 @@
 enum {
     DEPTH = 4,        /* titles below titles; the rest stays JSON */
     ROWS = 24,        /* of a table, and values of a list */
+    MEMBERS = 96,     /* plain ones of an object */
     COLUMNS = 12,
     CELL = 48,        /* bytes of a cell of a table */
     LINE = 400,       /* bytes of a value that has its own line */
@@ -51,10 +52,7 @@ cell_text(const json_t *v, size_t limit, bool all, struct str *out)
     if (n > 0 && is_digest(s) && !all) {
         str_addn(out, s, DIGEST_SHOWN);
     } else if (n > limit) {
-        n = limit - 4;
-        while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-            n--;
-        str_addn(out, s, n);
+        str_addn(out, s, grid_cut(s, limit - 4));
         str_add(out, " ...");
     } else {
         str_addn(out, s, n);
@@ -72,19 +70,23 @@ add_cell(struct grid *g, const json_t *v, size_t limit, bool all)
     str_release(&s);
 }
 
+/* Says how many of n are not among the first `most`. */
 static void
-more(size_t n, bool all, struct str *out)
+more(size_t n, size_t most, bool all, struct str *out)
 {
-    if (!all && n > ROWS)
-        str_addf(out, "... and %zu more\n", n - ROWS);
+    if (!all && n > most)
+        str_addf(out, "... and %zu more\n", n - most);
 }
 
-/* Members of the first objects: names first, then in the order they are met. */
+/*
+ * Members of the first objects: names first, then in the order they are met.
+ * What has no column goes to `rest`, with commas between.
+ */
 static json_t *
-heads_of(json_t *rows, bool all)
+heads_of(json_t *rows, bool all, struct str *rest)
 {
     static const char *const names[] = { "name", "id", "item", "suite" };
-    json_t *heads = json_object(), *row, *value;
+    json_t *heads = json_object(), *left = json_object(), *row, *value;
     const char *key;
     size_t i;
 
@@ -96,10 +98,15 @@ heads_of(json_t *rows, bool all)
         if (i >= ROWS && !all)
             break;
         json_object_foreach(row, key, value)
-            if (all || json_object_size(heads) < COLUMNS)
-                json_object_set_new(heads, key,
-                    json_boolean(json_is_number(value)));
+            json_object_set_new(all || json_object_size(heads) < COLUMNS ||
+                json_object_get(heads, key) != NULL ? heads : left, key,
+                json_boolean(json_is_number(value)));
     }
+    json_object_foreach(left, key, value) {
+        str_add(rest, rest->len > 0 ? ", " : "");
+        grid_escape(rest, key, strlen(key));
+    }
+    json_decref(left);
     return heads;
 }
 
@@ -107,8 +114,8 @@ heads_of(json_t *rows, bool all)
 static void
 table(json_t *rows, json_t *names, bool all, struct str *out)
 {
-    json_t *heads = heads_of(rows, all), *row, *number;
-    struct str align = { 0 };
+    struct str align = { 0 }, rest = { 0 };
+    json_t *heads = heads_of(rows, all, &rest), *row, *number;
     struct grid g;
     const char *key;
     size_t i;
@@ -129,11 +136,15 @@ table(json_t *rows, json_t *names, bool all, struct str *out)
         json_object_foreach(heads, key, number)
             add_cell(&g, json_object_get(row, key), CELL, all);
     }
-    if (json_object_size(heads) > 0)
+    if (align.len > 0)
         grid_text(&g, out);
-    more(json_array_size(rows), all, out);
+    more(json_array_size(rows), ROWS, all, out);
+    if (rest.len > 0)
+        str_addf(out, "... and more columns: %.*s%s\n",
+            (int)grid_cut(rest.p, LINE), rest.p, rest.len > LINE ? " ..." : "");
     json_decref(heads);
     str_release(&align);
+    str_release(&rest);
 }
 
 static void
@@ -153,7 +164,7 @@ list(json_t *v, bool all, struct str *out)
         if (all || i < ROWS)
             add_cell(&g, item, LINE, all);
     grid_text(&g, out);
-    more(json_array_size(v), all, out);
+    more(json_array_size(v), ROWS, all, out);
 }
 
 /* More than one member, and each an object. */
@@ -221,7 +232,7 @@ object(json_t *v, const char *title, unsigned depth, bool all,
     json_object_foreach(v, key, item) {
         if (!is_plain(item) && depth < DEPTH)
             continue;
-        if (++plain > ROWS * 4 && !all)
+        if (++plain > MEMBERS && !all)
             continue;
         grid_add(&g, key);
         add_cell(&g, item, LINE, all);
@@ -232,6 +243,7 @@ object(json_t *v, const char *title, unsigned depth, bool all,
         str_addc(out, '\n');
     }
     grid_text(&g, out);
+    more(plain, MEMBERS, all, out);
     json_object_foreach(v, key, item) {
         char *name;
 

@@ -1,5 +1,5 @@
 /*
- * values.c - pieces of JSON that several readers share; see kinds.h
+ * values.c - pieces of JSON that readers and views share; see kinds.h
  */
 #include <inttypes.h>
 #include <math.h>
@@ -45,6 +45,20 @@ void
 value_set(json_t *v, const char *key, json_t *value)
 {
     json_object_set_new(v, key, value != NULL ? value : json_null());
+}
+
+uint64_t
+view_count(const json_t *o, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(o, key));
+}
+
+const char *
+view_text(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s != NULL ? s : "";
 }
 
 json_t *

@@ -38,12 +38,11 @@ view_record(const json_t *v, bool all, struct str *out)
     static const char *const said[] = { "stage", "step", "phase", "program" };
     static const char *const lists[] = { "signature", "arguments", "inputs",
         "outputs", "answers", "notes" };
-    const char *form = json_string_value(json_object_get(v, "form"));
-    const char *why = json_string_value(json_object_get(v, "why_not"));
+    const char *form = view_text(v, "form"), *why = view_text(v, "why_not");
 
     str_addf(out, "record of a stage (%s)\n\n",
         strcmp(form, "link") == 0 ? "in-toto link" : "DSSE envelope");
-    if (why != NULL) {
+    if (*why != 0) {
         grid_escape(out, why, strlen(why));
         str_add(out, "\n\n");
         tree_view(json_object_get(v, "content"), all, out);

@@ -97,20 +97,6 @@ weights_set(json_t *v, json_t *tensors)
 
 /* The view */
 
-static uint64_t
-number(const json_t *o, const char *key)
-{
-    return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static const char *
-string(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s != NULL ? s : "";
-}
-
 /* "256 x 512"; "scalar" */
 static void
 shape_text(const json_t *shape, struct str *out)
@@ -154,7 +140,7 @@ group(const json_t *tensors)
     size_t i;
 
     json_array_foreach(tensors, i, t) {
-        const char *name = string(t, "name");
+        const char *name = view_text(t, "name");
         size_t at = 0, len = 0;
         uint64_t layer;
         const bool many = layer_number(name, &at, &len, &layer);
@@ -164,7 +150,7 @@ group(const json_t *tensors)
         str_addn(&text, name, at);
         str_add(&text, many ? "*" : "");
         str_add(&text, name + at + len);
-        str_addf(&key, "%s\n%s\n", str_get(&text), string(t, "type"));
+        str_addf(&key, "%s\n%s\n", str_get(&text), view_text(t, "type"));
         shape_text(json_object_get(t, "shape"), &key);
         g = json_object_get(groups, str_get(&key));
         if (g == NULL) {
@@ -226,11 +212,11 @@ tensor_row(struct grid *g, const json_t *t, const char *name,
     struct str text = { 0 };
 
     grid_add(g, name);
-    grid_add(g, string(t, "type"));
+    grid_add(g, view_text(t, "type"));
     shape_text(json_object_get(t, "shape"), &text);
     grid_add(g, str_get(&text));
     str_clear(&text);
-    grid_size(&text, (double)number(t, "bytes"));
+    grid_size(&text, (double)view_count(t, "bytes"));
     grid_add(g, str_get(&text));
     str_clear(&text);
     if (n > 1)
@@ -248,9 +234,9 @@ static void
 group_row(struct grid *g, const json_t *group)
 {
     const json_t *first = json_object_get(group, "first");
-    const uint64_t n = number(group, "n");
+    const uint64_t n = view_count(group, "n");
 
-    tensor_row(g, first, string(n > 1 ? group : first, "name"),
+    tensor_row(g, first, view_text(n > 1 ? group : first, "name"),
         n > 1 ? json_object_get(group, "layers") : NULL, n);
 }
 
@@ -272,7 +258,7 @@ view_tensors(const json_t *v, bool all, struct str *out)
     grid_add(&g, "");
     if (all) {
         json_array_foreach(tensors, i, t)
-            tensor_row(&g, t, string(t, "name"), NULL, 1);
+            tensor_row(&g, t, view_text(t, "name"), NULL, 1);
     } else {
         json_t *one;
 
@@ -289,7 +275,7 @@ static void
 view_types(const json_t *v, struct str *out)
 {
     const json_t *types = json_object_get(v, "types"), *t;
-    const double whole = (double)number(v, "weight_bytes");
+    const double whole = (double)view_count(v, "weight_bytes");
     struct grid g = { .align = "lrrrr" };
     size_t i;
 
@@ -303,13 +289,13 @@ view_types(const json_t *v, struct str *out)
     json_array_foreach(types, i, t) {
         struct str size = { 0 };
 
-        grid_size(&size, (double)number(t, "bytes"));
-        grid_add(&g, string(t, "type"));
-        grid_addf(&g, "%" PRIu64, number(t, "tensors"));
-        grid_addf(&g, "%" PRIu64, number(t, "weights"));
+        grid_size(&size, (double)view_count(t, "bytes"));
+        grid_add(&g, view_text(t, "type"));
+        grid_addf(&g, "%" PRIu64, view_count(t, "tensors"));
+        grid_addf(&g, "%" PRIu64, view_count(t, "weights"));
         grid_add(&g, str_get(&size));
         grid_addf(&g, "%.1f %%", whole > 0 ?
-            100.0 * (double)number(t, "bytes") / whole : 0.0);
+            100.0 * (double)view_count(t, "bytes") / whole : 0.0);
         str_release(&size);
     }
     str_addc(out, '\n');
@@ -320,7 +306,7 @@ view_types(const json_t *v, struct str *out)
 static void
 view_metadata(const json_t *v, struct str *out)
 {
-    enum { SHOWN = 60 };
+    enum { SHOWN = 60 }; /* bytes */
     const json_t *keys = json_object_get(v, "metadata"), *o;
     struct grid g = { .align = "lll" };
     size_t i;
@@ -335,16 +321,16 @@ view_metadata(const json_t *v, struct str *out)
         char *text = json_is_string(value) ?
             mem_strdup(json_string_value(value)) :
             json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(7));
-        const size_t len = text != NULL ? strlen(text) : 0;
+        const size_t shown = text != NULL ? grid_cut(text, SHOWN) : 0;
 
-        grid_add(&g, string(o, "key"));
+        grid_add(&g, view_text(o, "key"));
         if (json_object_get(o, "count") != NULL)
-            grid_addf(&g, "%s[%" PRIu64 "]", string(o, "type"),
-                number(o, "count"));
+            grid_addf(&g, "%s[%" PRIu64 "]", view_text(o, "type"),
+                view_count(o, "count"));
         else
-            grid_add(&g, string(o, "type"));
-        grid_addf(&g, "%.*s%s", (int)(len > SHOWN ? SHOWN : len),
-            text != NULL ? text : "", len > SHOWN ? " ..." : "");
+            grid_add(&g, view_text(o, "type"));
+        grid_addf(&g, "%.*s%s", (int)shown, text != NULL ? text : "",
+            text != NULL && text[shown] != 0 ? " ..." : "");
         free(text);
     }
     str_addc(out, '\n');
@@ -366,8 +352,8 @@ view_files(const json_t *v, struct str *out)
     json_array_foreach(files, i, f) {
         struct str size = { 0 };
 
-        grid_size(&size, (double)number(f, "bytes"));
-        grid_add(&g, string(f, "name"));
+        grid_size(&size, (double)view_count(f, "bytes"));
+        grid_add(&g, view_text(f, "name"));
         grid_add(&g, str_get(&size));
         str_release(&size);
     }
@@ -377,22 +363,22 @@ view_files(const json_t *v, struct str *out)
 void
 view_weights(const json_t *v, bool all, struct str *out)
 {
-    const char *kind = string(v, "kind");
+    const char *kind = view_text(v, "kind");
 
     if (strcmp(kind, "gguf") == 0)
-        str_addf(out, "GGUF version %" PRIu64 ", ", number(v, "version"));
+        str_addf(out, "GGUF version %" PRIu64 ", ", view_count(v, "version"));
     else
         str_add(out, strcmp(kind, "checkpoint") == 0 ? "a checkpoint, " :
             "safetensors, ");
-    if (*string(v, "file_type") != 0)
-        str_addf(out, "mostly %s, ", string(v, "file_type"));
-    grid_size(out, (double)number(v, "bytes"));
+    if (*view_text(v, "file_type") != 0)
+        str_addf(out, "mostly %s, ", view_text(v, "file_type"));
+    grid_size(out, (double)view_count(v, "bytes"));
     str_add(out, "\n\n");
     model_view(v, out);
     str_addf(out, "weights    %" PRIu64 " in %zu tensors, ",
-        number(v, "weights"),
+        view_count(v, "weights"),
         json_array_size(json_object_get(v, "tensors")));
-    grid_size(out, (double)number(v, "weight_bytes"));
+    grid_size(out, (double)view_count(v, "weight_bytes"));
     str_addf(out, ", %.2f bits each\n",
         json_real_value(json_object_get(v, "bits_per_weight")));
     view_types(v, out);

@@ -119,6 +119,8 @@ def broken_models(b):
         text, v = show(folder)
         step.equal(v["model"]["runs"], False)
         step.check(want in v["model"]["why_not"], v["model"]["why_not"])
+        step.equal(set(v["model"]) == {"runs", "why_not"},
+                   "model.layers" not in want)
         step.check("does not run: " in text, text)
         step.equal(len(v["tensors"]), 38)
     os.remove(os.path.join(folder, "tokenizer.json"))
@@ -137,7 +139,7 @@ def ignored(b):
     text, v = show(folder)
     step.equal((v["model"]["runs"], v["model"]["ignored"]),
                (True, ["lm_head.weight"]))
-    step.check("does not read 1 tensors, such as lm_head.weight" in text, text)
+    step.check("does not read 1 tensor, such as lm_head.weight" in text, text)
     step.equal(show(step.MODEL)[1]["model"]["ignored"], [])
 
 
@@ -345,6 +347,40 @@ def terminal(b):
         step.check("\\x1b[31m\\x07\\xc2\\x9b" in text, repr(text))
 
 
+def cut(b):
+    """what is left out of a view is said, and shown with -a; texts are cut
+    between characters"""
+    path = b.put("wide.json", json.dumps({
+        "rows": [{f"c{i:02}": i for i in range(20)}] * 30,
+        "empty": {"one": {}, "two": {}}, **{f"m{i}": i for i in range(100)}}))
+    text, whole = show(path)[0], show(path, "-a")[0]
+    step.check("\n... and more columns: c12, c13, c14, c15, c16, c17, c18, "
+               "c19\n" in text and " c19\n" in whole, text)
+    step.check("\n... and 6 more\n" in text and "\n... and 4 more\n" in text and
+               " more" not in whole, text)
+    step.check("\nempty\n\none\ntwo\n" in text, text)
+    path = os.path.join(b.top, "long.safetensors")
+    header = json.dumps({"__metadata__": {"k": "x" * 59 + "\u00e9" * 9}})
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(header)) + header.encode())
+    step.check("x" * 59 + " ...\n" in show(path)[0], show(path)[0])
+
+
+def tokens(b):
+    """token files whose texts do not cover their ids are refused"""
+    path = os.path.join(b.top, "tokens.safetensors")
+    for offsets, good in (((0, 2, 3), True), ((1, 2, 3), False),
+                          ((0, 2), False), ((0, 4, 3), False)):
+        step.write_safetensors(path, {
+            "ids": ("I32", [3], bytes(12)),
+            "offsets": ("I64", [len(offsets)],
+                        struct.pack(f"<{len(offsets)}q", *offsets))})
+        if good:
+            step.equal(show(path)[1]["texts"], 2)
+        else:
+            refused("run the corpus stage", path)
+
+
 def hostile(b):
     """damaged files of every kind: one line of error, or they are shown"""
     shown = said = 0
@@ -365,5 +401,5 @@ def hostile(b):
 
 
 if __name__ == "__main__":
-    step.main([checkpoint, sharded, broken_models, ignored, built, imatrix, small_files,
-               refuses, terminal, hostile])
+    step.main([checkpoint, sharded, broken_models, ignored, built, imatrix,
+               small_files, refuses, terminal, cut, tokens, hostile])
