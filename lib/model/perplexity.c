@@ -214,7 +214,8 @@ compare_window(void *ctx, size_t i, unsigned thread)
             const size_t out = i * k + at + j;
 
             if (!compare_row(x, y, vocab, ids[at + j + 1], &w->d->kl[out],
-                    &w->d->ln_ratio[out]))
+                    &w->d->ln_ratio[out]) &&
+                logits_check(w->base, x, i * len + at + j, e) == 0)
                 model_not_finite(w->cand, i * len + at + j, e);
             if (logits_argmax(x, vocab) == logits_argmax(y, vocab))
                 atomic_fetch_add(&w->same, 1);

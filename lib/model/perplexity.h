@@ -65,7 +65,10 @@ struct divergence {
 
 /*
  * divergence_run - both models over ids[0..n), rule `windows`
- * Whole rows of logits are compared in float32, summed in double.
+ * Whole rows of logits are compared in float32, summed in double. Errors: those
+ * of perplexity_run, naming the model whose logits are not finite; vocabularies
+ * of two sizes; an id outside of them. `d` is zeroed by the caller; on error
+ * nothing is held.
  */
 int divergence_run(struct divergence *d, const struct model *base,
     const struct model *cand, const int32_t *ids, size_t n,
