@@ -1,10 +1,10 @@
 /*
  * damage.c - which weight made logits that are no numbers; see model.h
  */
-#include <stdint.h>
+#include <float.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "kernels/measure.h"
 #include "lib/base/mem.h"
 #include "lib/model/model_impl.h"
 
@@ -48,14 +48,8 @@ int
 logits_check(const struct model *m, const float *logits, size_t at,
     struct err *e)
 {
-    uint32_t any = 0;
+    const size_t n = m->c.vocab;
 
-    /* an exponent of ones overflows into the sign when one is added to it */
-    for (size_t i = 0; i < m->c.vocab; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &logits[i], sizeof bits);
-        any |= (bits & 0x7fffffffu) + 0x00800000u;
-    }
-    return any >> 31 ? model_not_finite(m, at, e) : 0;
+    return first_beyond_f32(logits, n, FLT_MAX) < n ?
+        model_not_finite(m, at, e) : 0;
 }

@@ -4,8 +4,8 @@
  * Choices are scored by the log likelihood of their tokens after the prompt,
  * where the tokens are those that tokenizing prompt and choice together gives
  * past the prompt's own (lm-evaluation-harness; the delimiter is empty, since a
- * choice brings its space; see choice_tokens). The highest sum wins, ties go to the first. Free
- * answers are written greedily.
+ * choice brings its space; see choice_tokens). The highest sum wins, ties go to
+ * the first. Free answers are written greedily.
  *
  * Every item has sessions of its own, and answers are written in batches that
  * depend on suite and model alone: the result does not depend on threads.
@@ -74,7 +74,7 @@ json_t *suite_score_json(const struct suite *s, const struct suite_score *r);
  * The ids of prompt and choice together, past those of the prompt. Trailing
  * spaces of the prompt count as the beginning of the choice; `prompt` gets the
  * ids of the prompt without them. Where the two texts merge at the seam (")"
- * and ")\n" become one token), the prompt's ids are no beginning of the whole's:
+ * and ")\n" become one token), the prompt's ids are no beginning of the whole:
  * cutting at their number, as the harness does, would score a text that is not
  * the choice, so the choice's own ids are taken then. Errors when nothing is
  * left.

@@ -1,9 +1,11 @@
 /*
  * session.c - reading texts with a model; see model.h
  */
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/measure.h"
 #include "kernels/vec.h"
 #include "lib/base/mem.h"
 #include "lib/model/forward.h"
@@ -355,12 +357,8 @@ score_logits(void *ctx, size_t i, float *logits)
     const struct score_ctx *c = ctx;
     size_t target = (size_t)c->targets[i];
     struct token_score *out = &c->out[i];
-    float zero = 0.0f;
 
-    /* x * 0 is 0 for every finite x */
-    for (size_t j = 0; j < c->vocab; j++)
-        zero += logits[j] * 0.0f;
-    out->finite = zero == 0.0f;
+    out->finite = first_beyond_f32(logits, c->vocab, FLT_MAX) == c->vocab;
     out->logprob = logits_logprob(logits, c->vocab, target);
     out->greedy = logits_argmax(logits, c->vocab) == target;
 }
