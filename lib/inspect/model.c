@@ -170,9 +170,10 @@ view_rope(const json_t *m, struct str *out)
 static void
 view_config(const json_t *m, struct str *out)
 {
-    str_addf(out, "model      %s (%s in GGUF), %" PRIu64 " layers of %" PRIu64
+    str_addf(out, "model      %s (%s in GGUF), %" PRIu64 " layer%s of %" PRIu64
         "\n", view_text(m, "architecture"), view_text(m, "gguf_architecture"),
-        view_count(m, "layers"), view_count(m, "hidden"));
+        view_count(m, "layers"), view_count(m, "layers") > 1 ? "s" : "",
+        view_count(m, "hidden"));
     str_addf(out, "           %" PRIu64 " heads of %" PRIu64 ", %" PRIu64
         " for keys and values; feed-forward %" PRIu64 "\n",
         view_count(m, "heads"), view_count(m, "head_dim"),
