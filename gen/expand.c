@@ -5,8 +5,6 @@
  */
 #include "gen/expand.h"
 
-#include "gen/expand.h"
-
 #include <string.h>
 
 #include "gen/expand_private.h"

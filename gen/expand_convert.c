@@ -174,8 +174,8 @@ assemble(struct expansion *x, size_t at)
     const char *head = x->p->candidates[x->head_of[at]].name;
     struct stager *s = x->s;
 
-    expansion_begin(x, NAME(x, "assemble.%s", c->name), "assemble", PHASE_CONVERT,
-        items);
+    expansion_begin(x, NAME(x, "assemble.%s", c->name), "assemble",
+        PHASE_CONVERT, items);
     for (unsigned i = 0; i < x->layers; i++)
         stager_in(s, NAME(x, "quant/%s/%s.gguf",
             x->p->candidates[layer_of[i]].name, x->layer[i]));

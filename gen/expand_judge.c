@@ -34,8 +34,8 @@ evaluate(struct expansion *x, const struct candidate *c,
     const char *name = reserve ? NAME(x, "reserve-%s", q->name) : q->name;
     struct stager *s = x->s;
 
-    expansion_begin(x, NAME(x, "%s.%s.%s", q->stress ? "stress" : "evaluate", model,
-        name), "evaluate", PHASE_SHIP, q->stress ? stress : task);
+    expansion_begin(x, NAME(x, "%s.%s.%s", q->stress ? "stress" : "evaluate",
+        model, name), "evaluate", PHASE_SHIP, q->stress ? stress : task);
     stager_in_at(s, NAME(x, "suite/%s.jsonl", name),
         reserve ? q->reserve : q->data);
     add_model(x, c);
@@ -107,8 +107,8 @@ benchmark(struct expansion *x, const struct candidate *c)
     const struct yaml *v = x->p->benchmark;
     struct stager *s = x->s;
 
-    expansion_begin(x, NAME(x, "benchmark.%s", c->name), "benchmark", PHASE_SHIP,
-        items);
+    expansion_begin(x, NAME(x, "benchmark.%s", c->name), "benchmark",
+        PHASE_SHIP, items);
     stager_in(s, NAME(x, "cand/%s/model.gguf", c->name));
     stager_in(s, "hardware.json");
     stager_ins(s, &x->base);
@@ -204,8 +204,8 @@ gate(struct expansion *x, const struct candidate *c, bool first)
         "hardware");
     struct stager *s = x->s;
 
-    expansion_begin(x, NAME(x, first ? "gate.%s.first" : "gate.%s", c->name), "gate",
-        PHASE_SHIP, first ? first_items : items);
+    expansion_begin(x, NAME(x, first ? "gate.%s.first" : "gate.%s", c->name),
+        "gate", PHASE_SHIP, first ? first_items : items);
     add_results(x, "baseline", false);
     add_results(x, c->name, false);
     if (!first && x->p->reserve) {

@@ -16,7 +16,7 @@ names_add(struct names *l, const char *name)
     l->v[l->n++] = name;
 }
 
-int
+static int
 names_compare(const void *a, const void *b)
 {
     const char *const *x = a, *const *y = b;
@@ -118,19 +118,11 @@ shell_quote(struct str *s, const char *text)
 }
 
 void
-graph_set(struct graph *g, const char *name, const char *value)
-{
-    str_add(&g->text, name);
-    str_add(&g->text, " = ");
-    ninja_value(&g->text, value);
-    str_addc(&g->text, '\n');
-}
-
-void
 graph_bind(struct graph *g, const char *name, const char *value)
 {
-    str_add(&g->text, "  ");
-    graph_set(g, name, value);
+    str_addf(&g->text, "  %s = ", name);
+    ninja_value(&g->text, value);
+    str_addc(&g->text, '\n');
 }
 
 void

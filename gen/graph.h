@@ -26,7 +26,6 @@ struct names {
 void names_add(struct names *l, const char *name);
 void names_sort(struct names *l); /* by bytes, equal ones merged */
 void names_release(struct names *l);
-int names_compare(const void *a, const void *b); /* for qsort, bsearch */
 
 struct graph {
     struct str text;      /* build.ninja so far */
@@ -42,8 +41,7 @@ void graph_release(struct graph *g);
 
 /* ` NAME` escaped as a path. */
 void graph_path(struct graph *g, const char *path);
-/* `name = value` with value escaped, indented if it belongs to an edge. */
-void graph_set(struct graph *g, const char *name, const char *value);
+/* `  name = value` of the edge before, with value escaped. */
 void graph_bind(struct graph *g, const char *name, const char *value);
 void graph_comment(struct graph *g, const char *text);
 

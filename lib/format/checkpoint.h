@@ -91,9 +91,6 @@ uint64_t ck_elements(const struct ck_tensor *t);
  */
 json_t *checkpoint_types(const struct checkpoint *c, bool *packed);
 
-/* Bytes of all weights, without headers. */
-uint64_t checkpoint_weight_bytes(const struct checkpoint *c);
-
 /*
  * Layer of a tensor name: the number after the component `layers` or, in GGUF,
  * after `blk` at its beginning ("model.layers.7.mlp.up_proj.weight" and
@@ -101,18 +98,6 @@ uint64_t checkpoint_weight_bytes(const struct checkpoint *c);
  * tower are not the text model's: -1.
  */
 int checkpoint_layer_of(const char *name);
-
-/*
- * checkpoint_to_f32 - rows of a BF16, F16 or F32 tensor as float
- *
- * A row is everything under one index of the first dimension (a 1-D tensor has
- * rows of one element). `dst` receives rows * (elements / shape[0]) floats;
- * the conversion is exact. first_row + rows must not pass shape[0].
- * Errors: another dtype; NaN or infinity, named with row and column. Returns
- * the error's code.
- */
-int checkpoint_to_f32(const struct ck_tensor *t, float *dst,
-    uint64_t first_row, uint64_t rows, struct err *e);
 
 /* For checkpoint_open: what is particular to a GGUF file. */
 int checkpoint_open_gguf(struct checkpoint *c, const char *path,

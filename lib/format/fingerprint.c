@@ -183,17 +183,6 @@ done:
     return e->code;
 }
 
-int
-fingerprint_read(struct fingerprint *f, const char *path, struct err *e)
-{
-    struct blob b = { 0 };
-
-    if (blob_read(&b, path, FINGERPRINT_MAX, e) == 0)
-        fingerprint_parse(f, path, b.p, b.len, e);
-    blob_release(&b);
-    return e->code;
-}
-
 void
 fingerprint_release(struct fingerprint *f)
 {
@@ -216,12 +205,6 @@ find_file(const struct fp_file *files, size_t n, const char *name)
     struct fp_file key = { .name = name };
 
     return n == 0 ? NULL : bsearch(&key, files, n, sizeof key, file_order);
-}
-
-const struct fp_file *
-fingerprint_file(const struct fingerprint *f, const char *name)
-{
-    return find_file(f->files, f->n_files, name);
 }
 
 static json_t *

@@ -64,12 +64,9 @@ struct fingerprint {
  */
 int fingerprint_parse(struct fingerprint *f, const char *path,
     const void *bytes, size_t len, struct err *e);
-int fingerprint_read(struct fingerprint *f, const char *path, struct err *e);
 void fingerprint_release(struct fingerprint *f); /* twice is fine */
 
 const struct fp_tensor *fingerprint_tensor(const struct fingerprint *f,
-    const char *name);
-const struct fp_file *fingerprint_file(const struct fingerprint *f,
     const char *name);
 
 /* Which of the small files are part of a fingerprint of this kind. */

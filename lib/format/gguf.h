@@ -119,7 +119,7 @@ const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name);
 const void *gguf_data(const struct gguf_tensor *t);
 uint64_t gguf_elements(const struct gguf_tensor *t);
 
-/* Sorts t_sorted [n] again after t grew; a name that is there twice is an error. */
+/* Sorts t_sorted [n] again after t grew. Errors: a name that is there twice. */
 int gguf_sort_tensors(struct gguf *g, struct err *e);
 
 /* The key whatever its type; NULL if it is not there. */
@@ -140,8 +140,6 @@ uint32_t gguf_u32_or(const struct gguf *g, const char *key, uint32_t dflt,
     struct err *e);
 float gguf_f32_or(const struct gguf *g, const char *key, float dflt,
     struct err *e);
-bool gguf_bool_or(const struct gguf *g, const char *key, bool dflt,
-    struct err *e);
 
 /*
  * An array with elements of this kind; NULL and an error if the key is missing
@@ -150,7 +148,6 @@ bool gguf_bool_or(const struct gguf *g, const char *key, bool dflt,
  */
 const struct gguf_kv *gguf_array(const struct gguf *g, const char *key,
     enum gguf_kind elem, struct err *e);
-uint32_t gguf_array_u32(const struct gguf_kv *kv, uint64_t i);
 int32_t gguf_array_i32(const struct gguf_kv *kv, uint64_t i);
 float gguf_array_f32(const struct gguf_kv *kv, uint64_t i);
 bool gguf_array_bool(const struct gguf_kv *kv, uint64_t i);
@@ -217,8 +214,6 @@ void gguf_put_str_array(struct gguf_writer *w, const char *key,
     const char *const *value, const size_t *len, size_t n);
 void gguf_put_i32_array(struct gguf_writer *w, const char *key,
     const int32_t *value, size_t n);
-void gguf_put_u32_array(struct gguf_writer *w, const char *key,
-    const uint32_t *value, size_t n);
 void gguf_put_f32_array(struct gguf_writer *w, const char *key,
     const float *value, size_t n);
 void gguf_put_bool_array(struct gguf_writer *w, const char *key,

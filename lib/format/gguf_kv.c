@@ -111,14 +111,6 @@ gguf_f32_or(const struct gguf *g, const char *key, float dflt, struct err *e)
     return kv != NULL ? load_f32le(kv->raw) : dflt;
 }
 
-bool
-gguf_bool_or(const struct gguf *g, const char *key, bool dflt, struct err *e)
-{
-    const struct gguf_kv *kv = get(g, key, GGUF_BOOL, e);
-
-    return kv != NULL ? kv->raw[0] != 0 : dflt;
-}
-
 const struct gguf_kv *
 gguf_array(const struct gguf *g, const char *key, enum gguf_kind elem,
     struct err *e)
@@ -131,12 +123,6 @@ gguf_array(const struct gguf *g, const char *key, enum gguf_kind elem,
         "convert the model again", g->map.path, key, gguf_kind_name(kv->elem),
         gguf_kind_name(elem));
     return NULL;
-}
-
-uint32_t
-gguf_array_u32(const struct gguf_kv *kv, uint64_t i)
-{
-    return load_u32le(kv->raw + 4 * i);
 }
 
 int32_t

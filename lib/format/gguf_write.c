@@ -175,15 +175,6 @@ gguf_put_i32_array(struct gguf_writer *w, const char *key,
 }
 
 void
-gguf_put_u32_array(struct gguf_writer *w, const char *key,
-    const uint32_t *value, size_t n)
-{
-    begin_array(w, key, GGUF_U32, n);
-    for (size_t i = 0; i < n; i++)
-        add_u32(&w->keys, value[i]);
-}
-
-void
 gguf_put_f32_array(struct gguf_writer *w, const char *key, const float *value,
     size_t n)
 {

@@ -50,7 +50,8 @@ static const char style[] =
     "margin:0}dt{color:var(--soft)}dd{margin:0}"
     "@media print{body{background:#fff}section{break-inside:avoid}}";
 
-void
+/* Appends text with & < > " ' written as entities. */
+static void
 html_add(struct str *s, const char *text)
 {
     for (const char *p = text; *p; p++)

@@ -34,7 +34,4 @@ struct page {
 
 void page_write(const struct page *p, struct str *html);
 
-/* Appends text with & < > " ' written as entities. */
-void html_add(struct str *s, const char *text);
-
 #endif

@@ -360,7 +360,8 @@ add_one(const struct rows_job *j, size_t row)
     add_f32(j->y + row * h, j->y + row * h, j->x + row * h, h);
 }
 
-void
+/* y [n][hidden] += x. */
+static void
 add_rows(struct work *w, float *y, const float *x, size_t n)
 {
     struct rows_job j = { .w = w, .y = y, .x = x, .n = n, .one = add_one };

@@ -105,9 +105,6 @@ void soft_cap(float *x, size_t n, float cap);
 
 /* y [n][ffn] = act(y) * x. */
 void act_rows(struct work *w, float *y, const float *x, size_t n, size_t ffn);
-/* y [n][hidden] += x. */
-void add_rows(struct work *w, float *y, const float *x, size_t n);
-
 /* y [n][hidden] = RMS norm of x times weight. */
 void norm_rows(struct work *w, float *y, const float *x, const float *weight,
     size_t n);

@@ -16,12 +16,6 @@ static const char *const check_names[CHECK_COUNT] = {
 };
 
 const char *
-check_name(enum check_type type)
-{
-    return check_names[type];
-}
-
-const char *
 suite_metric(const struct suite *s)
 {
     static const char *const exact[CHECK_COUNT] = {

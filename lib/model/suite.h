@@ -100,7 +100,6 @@ void suite_release(struct suite *s); /* twice is fine */
 
 /* "acc" or "exact_match/last_number", "check/...": the rule's name. */
 const char *suite_metric(const struct suite *s);
-const char *check_name(enum check_type type);
 
 /*
  * check_run - is this answer right?

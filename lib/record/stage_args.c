@@ -242,8 +242,9 @@ read_argument(struct reader *r, const char *arg, struct err *e)
     }
 }
 
-bool
-stage_pattern_fits(const char *pattern, const char *name)
+/* Whether `name` fits a declared name or pattern ('!' is skipped). */
+static bool
+pattern_fits(const char *pattern, const char *name)
 {
     const char *star = NULL, *resume = NULL;
 
@@ -297,7 +298,7 @@ check_names(const char *what, const char *const *patterns,
                 what, one);
         for (size_t k = 0; patterns != NULL && patterns[k] != NULL && !fits;
             k++)
-            fits = stage_pattern_fits(patterns[k], one);
+            fits = pattern_fits(patterns[k], one);
         if (!fits) {
             char *known = declared(patterns);
 
@@ -311,7 +312,7 @@ check_names(const char *what, const char *const *patterns,
         bool there = *patterns[k] != '!';
 
         for (size_t i = 0; i < n && !there; i++)
-            there = stage_pattern_fits(patterns[k], name(list, i));
+            there = pattern_fits(patterns[k], name(list, i));
         if (!there)
             return err_set(e, ERR_USAGE, "%s '%s' is missing; give it", what,
                 patterns[k] + 1);

@@ -21,8 +21,6 @@ struct stage_private {
 /* stage_args.c: fills s from the command line; ERR_USAGE when it is wrong. */
 int stage_parse(struct stage *s, const struct stage_spec *spec, int argc,
     char **argv, struct err *e);
-/* Whether `name` fits a declared name or pattern ('!' is skipped). */
-bool stage_pattern_fits(const char *pattern, const char *name);
 
 /* stage_usage.c: what -h prints; caller frees. */
 char *stage_usage(const struct stage_spec *spec);

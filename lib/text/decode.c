@@ -10,7 +10,8 @@
 
 enum { SEQUENCE_DEPTH_MOST = 8 };
 
-void
+/* A string that the caller has appended to l->all. */
+static void
 string_list_end(struct string_list *l)
 {
     if (l->n + 2 > l->cap) {

@@ -49,8 +49,6 @@ struct string_list {
 };
 
 void string_list_add(struct string_list *l, const char *s, size_t n);
-/* A string that the caller has appended to l->all. */
-void string_list_end(struct string_list *l);
 void string_list_release(struct string_list *l);
 
 int decoder_init(struct decoder *d, const json_t *j, const char *path,

@@ -20,16 +20,13 @@ fuzz_one(const uint8_t *data, size_t size)
     fuzz_require(c.n > 0 && json_is_object(c.config), "it has content");
     for (size_t i = 0; i < c.n; i++) {
         const struct ck_tensor *t = &c.t[i];
-        float v[64];
 
         fuzz_require(t->file < c.n_files && c.files[t->file].map != NULL &&
             strcmp(c.files[t->file].path, t->path) == 0,
             "a tensor knows its file");
         fuzz_require(checkpoint_find(&c, t->name) == t, "it is found by name");
         (void)checkpoint_layer_of(t->name);
-        if (t->rank > 0 && t->shape[0] > 0 &&
-            ck_elements(t) / t->shape[0] <= 64)
-            (void)checkpoint_to_f32(t, v, t->shape[0] - 1, 1, &e);
+        (void)digest_of(t->data, t->bytes); /* all of it can be read */
         map_done(t->data, t->bytes);
     }
     checkpoint_close(&c);
