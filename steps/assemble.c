@@ -183,7 +183,7 @@ copy_tensors(struct work *w, struct err *e)
         if (gguf_open(&g, w->part[i]->path, e))
             return e->code;
         for (size_t k = 0; k < g.n; k++) {
-            gguf_write_data(&w->w, gguf_data(&g.t[k]),
+            gguf_copy_data(&w->w, &g.map, gguf_data(&g.t[k]),
                 (size_t)g.t[k].bytes);
             map_done(gguf_data(&g.t[k]), g.t[k].bytes);
         }
@@ -350,6 +350,7 @@ put_keys(struct work *w, uint32_t type, struct err *e)
 static int
 run(struct stage *s, struct err *e)
 {
+    struct outfile whole = { .slot = -1 };
     struct work w = { .s = s };
     const char *role = NULL;
     uint32_t type = 0;
@@ -361,11 +362,14 @@ run(struct stage *s, struct err *e)
         gguf_writer_open(&w.w, stage_out_path(s, role), e) ||
         add_tensors(&w, e))
         goto done;
-    if (put_keys(&w, type, e) == 0 && gguf_write_header(&w.w, e) == 0 && copy_tensors(&w, e) == 0 &&
-        gguf_writer_close(&w.w, e) == 0)
-        stage_out_done(s, role, &w.w.out.digest, w.w.out.bytes, e);
+    w.w.out.pool = s->pool;
+    if (put_keys(&w, type, e) == 0 && gguf_write_header(&w.w, e) == 0 &&
+        copy_tensors(&w, e) == 0 &&
+        gguf_writer_hand_over(&w.w, &whole, e) == 0)
+        stage_out_take(s, role, &whole, e);
 done:
     gguf_writer_release(&w.w);
+    outfile_release(&whole);
     free(w.part);
     tokenizer_free(w.tok);
     model_plan_release(&w.plan);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/format/fingerprint.h"
@@ -131,6 +132,7 @@ static int
 write_layer(struct stage *s, struct quantize *q, const struct stage_file *out,
     struct err *e)
 {
+    struct outfile whole = { .slot = -1 };
     struct gguf_writer w = { 0 };
 
     stage_progress(s, "tensors", "tensor", q->n);
@@ -139,10 +141,11 @@ write_layer(struct stage *s, struct quantize *q, const struct stage_file *out,
             arch_gguf_name(model_config(q->model)->arch));
         gguf_put_str(&w, "general.type", "model");
         if (quantize_write(q, &w, s->pool, &s->progress, e) == 0 &&
-            gguf_writer_close(&w, e) == 0)
-            stage_out_done(s, out->role, &w.out.digest, w.out.bytes, e);
+            gguf_writer_hand_over(&w, &whole, e) == 0)
+            stage_out_take(s, out->role, &whole, e);
     }
     gguf_writer_release(&w);
+    outfile_release(&whole);
     return e->code;
 }
 
@@ -150,10 +153,15 @@ static int
 write_report(struct stage *s, const struct quantize *q, const struct how *h,
     const struct stage_file *out, struct err *e)
 {
+    struct outfile *f = stage_out(s, out->role, e);
     json_t *o = quantize_json(q);
+    char *text;
 
     json_object_set_new(o, "type", json_string(qtype_info(h->type)->name));
-    stage_put_json(s, out->role, o, e);
+    text = json_text(o, false);
+    if (f != NULL)
+        outfile_write(f, text, strlen(text));
+    free(text);
     json_decref(o);
     return e->code;
 }

@@ -20,6 +20,7 @@
 
 #include "lib/base/err.h"
 #include "lib/base/hash.h"
+#include "lib/base/pool.h"
 
 /* A whole file in memory, NUL-terminated one byte past `len`. */
 struct blob {
@@ -49,6 +50,7 @@ struct map {
 int map_open(struct map *m, const char *path, struct err *e);
 int map_unchanged(const struct map *m, struct err *e); /* error if it moved */
 void map_close(struct map *m);
+struct digest map_digest(const struct map *m);
 /*
  * Tells the kernel that whole pages of [p, p + n), which lies in a mapping, are
  * not needed for now, so that what was streamed does not count as this process's
@@ -61,8 +63,11 @@ struct outfile {
     char *path, *tmp;   /* owned */
     struct hasher hash;
     uint64_t bytes;     /* written so far */
-    struct digest digest; /* valid after outfile_commit */
-    bool changed;       /* after commit: the file is new or its bytes differ */
+    uint64_t started;   /* of them on their way to the disk */
+    bool fresh;         /* there was no such file */
+    struct pool *pool;  /* hashes beside the writing; NULL: alone; borrowed */
+    struct digest digest; /* valid after outfile_finish */
+    bool changed;       /* after finish: the file is new or its bytes differ */
     bool failed;        /* a write failed; commit will report it */
     int failure;        /* errno of the first failed write */
     int slot;           /* in cleanup.c's table; -1: none */
@@ -77,10 +82,24 @@ int outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
     struct err *e);
 /* Errors are latched; outfile_commit reports the first. */
 void outfile_write(struct outfile *o, const void *p, size_t n);
+/* The same of bytes that lie in a mapping (NULL: anywhere). */
+void outfile_copy(struct outfile *o, const struct map *from, const void *p,
+    size_t n);
+/* How long it will be in all: room is sought at once, for speed only. */
+void outfile_expect(struct outfile *o, uint64_t bytes);
 void outfile_printf(struct outfile *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void outfile_pad(struct outfile *o, uint64_t alignment); /* zeros */
 int outfile_commit(struct outfile *o, struct err *e);
+/* Nothing more will be written: `digest` is valid, commit is still to come. */
+int outfile_finish(struct outfile *o, struct err *e);
+/*
+ * outfile_commit_all - commits several files; the disk is waited for once
+ * They are renamed in order, after all of them are on the disk; and the folder
+ * of one is, too, before a file of another folder takes its name. On error the
+ * temporaries that are left go. `v` is [n], borrowed.
+ */
+int outfile_commit_all(struct outfile *const *v, size_t n, struct err *e);
 void outfile_release(struct outfile *o); /* drops an uncommitted temporary */
 
 /* Whole small file at once: create, write, commit. */

@@ -23,7 +23,13 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 
-enum { NAME_PART = 120, HOST_PART = 64, TRIES = 1000 };
+enum {
+    NAME_PART = 120,
+    HOST_PART = 64,
+    TRIES = 1000,
+    START_BYTES = 8 << 20, /* worth a request to the disk */
+    SHARE_BYTES = 1 << 18, /* worth a second thread */
+};
 
 /* One thread at a time makes or sweeps; also guards the serial number. */
 static pthread_mutex_t make_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -201,22 +207,117 @@ outfile_create_mode(struct outfile *o, const char *path, unsigned mode,
         outfile_release(o);
         return e->code;
     }
+    o->fresh = !file_exists(path);
     hasher_init(&o->hash);
     return 0;
+}
+
+/*
+ * What is in the system's memory starts on its way to the disk, so that the
+ * fsync at the end finds little left. Not where an old file may turn out to be
+ * equal: then nothing shall be written to the disk at all.
+ */
+static void
+start_storing(struct outfile *o)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    const uint64_t n = o->bytes - o->started;
+
+    if (o->fresh && n >= START_BYTES &&
+        sync_file_range(fileno(o->f), (off64_t)o->started, (off64_t)n,
+            SYNC_FILE_RANGE_WRITE) == 0)
+        o->started = o->bytes;
+#endif
+}
+
+/* What is to be written: n bytes at p, which may lie in a mapped file. */
+struct parcel {
+    struct outfile *o;
+    const void *p;
+    size_t n;
+    const struct map *from; /* or NULL */
+};
+
+/*
+ * From file to file within the system, which saves it a copy and the faults of
+ * a mapping. Returns how many bytes went that way: not all systems can.
+ */
+static size_t
+copy_within(const struct parcel *a)
+{
+    size_t done = 0;
+#ifdef __linux__
+    off64_t at = (off64_t)((const uint8_t *)a->p - a->from->p);
+
+    if (fflush(a->o->f) != 0)
+        return 0; /* and the next write will say why */
+    while (done < a->n) {
+        ssize_t n = copy_file_range(a->from->fd, &at, fileno(a->o->f), NULL,
+            a->n - done, 0);
+
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+#endif
+    return done;
+}
+
+static void
+put(const struct parcel *a)
+{
+    struct outfile *o = a->o;
+    size_t n = a->from != NULL && a->n >= SHARE_BYTES ? copy_within(a) : 0;
+
+    if (fwrite((const uint8_t *)a->p + n, 1, a->n - n, o->f) != a->n - n) {
+        o->failure = errno;
+        o->failed = true;
+        return;
+    }
+    o->bytes += a->n;
+    start_storing(o);
+}
+
+/* The digest is one chain, so it is what takes longest: it comes first. */
+static void
+hash_or_put(void *ctx, size_t i, unsigned thread)
+{
+    const struct parcel *a = ctx;
+
+    (void)thread;
+    if (i == 0)
+        hasher_add(&a->o->hash, a->p, a->n);
+    else
+        put(a);
+}
+
+void
+outfile_copy(struct outfile *o, const struct map *from, const void *p,
+    size_t n)
+{
+    struct parcel a = { o, p, n, from };
+
+    if (n == 0 || o->failed)
+        return;
+    pool_run(n < SHARE_BYTES ? NULL : o->pool, 2, hash_or_put, &a);
 }
 
 void
 outfile_write(struct outfile *o, const void *p, size_t n)
 {
-    if (n == 0 || o->failed)
-        return;
-    if (fwrite(p, 1, n, o->f) != n) {
-        o->failure = errno;
-        o->failed = true;
-        return;
-    }
-    hasher_add(&o->hash, p, n);
-    o->bytes += n;
+    outfile_copy(o, NULL, p, n);
+}
+
+void
+outfile_expect(struct outfile *o, uint64_t bytes)
+{
+#ifdef __linux__
+    if (bytes >= START_BYTES)
+        (void)!fallocate(fileno(o->f), FALLOC_FL_KEEP_SIZE, 0, (off64_t)bytes);
+#else
+    (void)o;
+    (void)bytes;
+#endif
 }
 
 void
@@ -251,93 +352,6 @@ outfile_pad(struct outfile *o, uint64_t alignment)
         outfile_write(o, zeros, part);
         n -= part;
     }
-}
-
-/* Whether the target is a plain file with these very bytes and this mode. */
-static bool
-same_as_old(const struct outfile *o)
-{
-    struct err quiet = { 0 };
-    struct stat old, new;
-    struct digest d;
-    uint64_t bytes = 0;
-    bool same;
-    int fd;
-
-    if (fstat(fileno(o->f), &new) != 0 || lstat(o->path, &old) != 0 ||
-        !S_ISREG(old.st_mode) || (uint64_t)old.st_size != o->bytes)
-        return false;
-    /* a secret that anybody could read must not stay so */
-    if ((old.st_mode & 077 & ~new.st_mode) != 0)
-        return false;
-    fd = open(o->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return false;
-    same = digest_fd(&d, &bytes, fd, o->path, &quiet) == 0 &&
-        bytes == o->bytes && digest_equal(&d, &o->digest);
-    close(fd);
-    return same;
-}
-
-/* fsync of a folder; file systems that cannot are let off. */
-static int
-sync_folder(const char *dir, struct err *e)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int code = 0;
-
-    if (fd < 0)
-        return err_sys(e, dir, "cannot open the folder", NULL);
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        code = err_sys(e, dir, "cannot sync the folder", NULL);
-    close(fd);
-    return code;
-}
-
-static int
-sync_and_rename(struct outfile *o, struct err *e)
-{
-    char *dir;
-    int code;
-
-    if (fsync(fileno(o->f)) != 0)
-        return err_sys(e, o->path, "cannot sync", NULL);
-    if (rename(o->tmp, o->path) != 0)
-        return err_sys(e, o->path, "cannot rename onto it", NULL);
-    o->changed = true;
-    cleanup_drop(o->slot);
-    o->slot = -1;
-    free(o->tmp);
-    o->tmp = NULL;
-    dir = path_dir(o->path);
-    code = sync_folder(dir, e);
-    free(dir);
-    return code;
-}
-
-int
-outfile_commit(struct outfile *o, struct err *e)
-{
-    int code = 0;
-
-    if (!o->failed && fflush(o->f) != 0) {
-        o->failure = errno;
-        o->failed = true;
-    }
-    if (o->failed) {
-        errno = o->failure;
-        code = err_sys(e, o->path, "cannot write", NULL);
-    } else {
-        o->digest = hasher_final(&o->hash);
-        if (!same_as_old(o))
-            code = sync_and_rename(o, e);
-    }
-    /* only NFS and the like have news left at close */
-    if (fclose(o->f) != 0 && code == 0)
-        code = err_sys(e, o->path, "cannot write", NULL);
-    o->f = NULL;
-    outfile_release(o);
-    return code;
 }
 
 void

@@ -227,8 +227,14 @@ uint64_t gguf_add_tensor(struct gguf_writer *w, const char *name,
     enum qtype type, unsigned n_dims, const uint64_t *dim);
 int gguf_write_header(struct gguf_writer *w, struct err *e);
 void gguf_write_data(struct gguf_writer *w, const void *p, size_t bytes);
+/* The same of bytes that lie in a mapping. */
+void gguf_copy_data(struct gguf_writer *w, const struct map *from,
+    const void *p, size_t bytes);
 /* Commits. It is an error when data is missing. */
 int gguf_writer_close(struct gguf_writer *w, struct err *e);
+/* Closes, but leaves the whole file in `to`, for the caller to commit. */
+int gguf_writer_hand_over(struct gguf_writer *w, struct outfile *to,
+    struct err *e);
 void gguf_writer_release(struct gguf_writer *w); /* drops what is uncommitted */
 
 #endif

@@ -298,6 +298,9 @@ gguf_write_header(struct gguf_writer *w, struct err *e)
     outfile_pad(&w->out, GGUF_ALIGNMENT);
     str_release(&h);
     w->header = true;
+    if (w->n > 0)
+        outfile_expect(&w->out, w->out.bytes +
+            pad_up(w->t[w->n - 1].offset + w->t[w->n - 1].bytes));
     return 0;
 }
 
@@ -313,7 +316,8 @@ step_on(struct gguf_writer *w)
 }
 
 void
-gguf_write_data(struct gguf_writer *w, const void *p, size_t bytes)
+gguf_copy_data(struct gguf_writer *w, const struct map *from, const void *p,
+    size_t bytes)
 {
     const uint8_t *b = p;
 
@@ -328,7 +332,7 @@ gguf_write_data(struct gguf_writer *w, const void *p, size_t bytes)
         const uint64_t room = w->t[w->at].bytes - w->done;
         const size_t n = bytes < room ? bytes : (size_t)room;
 
-        outfile_write(&w->out, b, n);
+        outfile_copy(&w->out, from, b, n);
         b += n;
         bytes -= n;
         w->done += n;
@@ -336,8 +340,14 @@ gguf_write_data(struct gguf_writer *w, const void *p, size_t bytes)
     }
 }
 
-int
-gguf_writer_close(struct gguf_writer *w, struct err *e)
+void
+gguf_write_data(struct gguf_writer *w, const void *p, size_t bytes)
+{
+    gguf_copy_data(w, NULL, p, bytes);
+}
+
+static int
+check_whole(struct gguf_writer *w, struct err *e)
 {
     step_on(w);
     if (w->err.code == 0 && (!w->header || w->at < w->n))
@@ -346,8 +356,25 @@ gguf_writer_close(struct gguf_writer *w, struct err *e)
             w->at < w->n ? w->t[w->at].name : "");
     if (w->err.code)
         err_set(e, w->err.code, "%s", w->err.text);
-    else
+    return w->err.code;
+}
+
+int
+gguf_writer_close(struct gguf_writer *w, struct err *e)
+{
+    if (check_whole(w, e) == 0)
         outfile_commit(&w->out, e);
+    gguf_writer_release(w);
+    return e->code;
+}
+
+int
+gguf_writer_hand_over(struct gguf_writer *w, struct outfile *to, struct err *e)
+{
+    if (check_whole(w, e) == 0) {
+        *to = w->out;
+        w->out = (struct outfile){ .slot = -1 };
+    }
     gguf_writer_release(w);
     return e->code;
 }

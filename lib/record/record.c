@@ -261,8 +261,17 @@ record_link_path(const char *dir, const char *stage, const char *keyid)
 }
 
 static int
-write_link(const struct record *r, const struct signer *s, const char *dir,
+write_text(struct outfile *o, const char *path, const char *text,
     struct err *e)
+{
+    if (outfile_create(o, path, e) == 0)
+        outfile_write(o, text, strlen(text));
+    return e->code;
+}
+
+static int
+write_link(const struct record *r, const struct signer *s, const char *dir,
+    struct outfile *o, struct err *e)
 {
     char *path = record_link_path(dir, r->stage, s->keyid);
     json_t *link = record_link(r);
@@ -275,7 +284,7 @@ write_link(const struct record *r, const struct signer *s, const char *dir,
     if (signer_sign(s, sig, bytes.p, bytes.len, e) == 0) {
         char *text = record_link_text(link, s->keyid, sig);
 
-        file_write(path, text, strlen(text), e);
+        write_text(o, path, text, e);
         free(text);
     }
     str_release(&bytes);
@@ -286,14 +295,14 @@ write_link(const struct record *r, const struct signer *s, const char *dir,
 
 static int
 write_envelope(const struct record *r, const struct signer *s,
-    const char *dir, struct err *e)
+    const char *dir, struct outfile *o, struct err *e)
 {
     char *path = record_path(dir, r->stage);
     char *payload = record_payload(r);
     char *text = dsse_seal(s, DSSE_INTOTO, payload, strlen(payload), e);
 
     if (text != NULL)
-        file_write(path, text, strlen(text), e);
+        write_text(o, path, text, e);
     free(text);
     free(payload);
     free(path);
@@ -301,10 +310,24 @@ write_envelope(const struct record *r, const struct signer *s,
 }
 
 int
+record_prepare(const struct record *r, const struct signer *s,
+    const char *dir, struct outfile out[2], struct err *e)
+{
+    if (write_link(r, s, dir, &out[0], e) == 0)
+        write_envelope(r, s, dir, &out[1], e);
+    return e->code;
+}
+
+int
 record_write(const struct record *r, const struct signer *s, const char *dir,
     struct err *e)
 {
-    if (write_link(r, s, dir, e) == 0)
-        write_envelope(r, s, dir, e);
+    struct outfile out[2] = { { .slot = -1 }, { .slot = -1 } };
+    struct outfile *const both[] = { &out[0], &out[1] };
+
+    if (record_prepare(r, s, dir, out, e) == 0)
+        outfile_commit_all(both, 2, e);
+    for (size_t i = 0; i < 2; i++)
+        outfile_release(&out[i]);
     return e->code;
 }

@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 #include "lib/base/hash.h"
 #include "lib/record/key.h"
 
@@ -89,7 +90,13 @@ json_t *record_statement(const struct record *r);
 char *record_path(const char *dir, const char *stage);
 char *record_link_path(const char *dir, const char *stage, const char *keyid);
 
-/* Writes the link, then the envelope; equal bytes leave the old files alone. */
+/*
+ * The link and the envelope, in this order, to be committed; equal bytes will
+ * leave the old files alone. `out` is zeroed by the caller, who releases it.
+ */
+int record_prepare(const struct record *r, const struct signer *s,
+    const char *dir, struct outfile out[2], struct err *e);
+/* Writes and commits both. */
 int record_write(const struct record *r, const struct signer *s,
     const char *dir, struct err *e);
 

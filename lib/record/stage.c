@@ -221,6 +221,19 @@ stage_out_done(struct stage *s, const char *role, const struct digest *digest,
     return 0;
 }
 
+int
+stage_out_take(struct stage *s, const char *role, struct outfile *from,
+    struct err *e)
+{
+    struct stage_file *f = output(s, role, e);
+
+    if (f == NULL)
+        return e->code;
+    f->file = *from;
+    *from = (struct outfile){ .slot = -1 };
+    return 0;
+}
+
 const struct signer *
 stage_signer(const struct stage *s)
 {

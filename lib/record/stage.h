@@ -159,6 +159,9 @@ int stage_put_json(struct stage *s, const char *role, const json_t *v,
 const char *stage_out_path(const struct stage *s, const char *role);
 int stage_out_done(struct stage *s, const char *role,
     const struct digest *digest, uint64_t bytes, struct err *e);
+/* Or the file itself, whole but not in place: stage_commit commits it. */
+int stage_out_take(struct stage *s, const char *role, struct outfile *from,
+    struct err *e);
 
 /* A measured value beside an item: goes into the record and the reports. */
 void stage_answer(struct stage *s, const char *item, const char *verdict,

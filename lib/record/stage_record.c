@@ -64,8 +64,10 @@ stage_record(const struct stage *s, struct record *r)
     r->notes = s->notes != NULL ? json_incref(s->notes) : json_object();
 }
 
+/* The outputs that are still open, whole now; and those not written at all. */
 static int
-commit_outputs(struct stage *s, struct err *e)
+finish_outputs(struct stage *s, struct outfile **open, size_t *n,
+    struct err *e)
 {
     for (size_t i = 0; i < s->out.n; i++) {
         struct stage_file *f = s->out.v + i;
@@ -76,27 +78,47 @@ commit_outputs(struct stage *s, struct err *e)
             return err_set(e, ERR_WORK,
                 "%s: was not written by quern-%s; report this as a bug",
                 f->path, s->spec->step);
-        if (outfile_commit(&f->file, e) != 0)
+        if (outfile_finish(&f->file, e) != 0)
             return e->code;
         f->digest = f->file.digest;
         f->bytes = f->file.bytes;
-        f->committed = true;
+        open[(*n)++] = &f->file;
     }
     return 0;
+}
+
+/* Outputs and their record at once: outputs first, the record that vouches
+ * for them last. */
+static int
+commit_files(struct stage *s, struct err *e)
+{
+    struct outfile **open = mem_calloc(s->out.n + 2, sizeof(struct outfile *));
+    struct outfile att[2] = { { .slot = -1 }, { .slot = -1 } };
+    struct record r;
+    size_t n = 0;
+
+    if (finish_outputs(s, open, &n, e) == 0) {
+        stage_record(s, &r);
+        if (record_prepare(&r, &s->priv->key, s->dir, att, e) == 0) {
+            open[n++] = &att[0];
+            open[n++] = &att[1];
+            outfile_commit_all(open, n, e);
+        }
+        record_release(&r);
+    }
+    for (size_t i = 0; i < s->out.n; i++)
+        s->out.v[i].committed = e->code == 0;
+    for (size_t i = 0; i < 2; i++)
+        outfile_release(&att[i]);
+    free(open);
+    return e->code;
 }
 
 int
 stage_commit(struct stage *s, struct err *e)
 {
-    struct record r;
-
     for (size_t i = 0; i < s->in.n; i++)
         if (map_unchanged(&s->in.v[i].map, e) != 0)
             return e->code;
-    if (commit_outputs(s, e) != 0)
-        return e->code;
-    stage_record(s, &r);
-    record_write(&r, &s->priv->key, s->dir, e);
-    record_release(&r);
-    return e->code;
+    return commit_files(s, e);
 }

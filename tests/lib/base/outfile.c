@@ -345,6 +345,135 @@ a_read_only_folder_is_reported(void **state)
     assert_int_equal(scratch_count(dir), 1);
 }
 
+/* Starts a file of that name in the scratch folder. */
+static void
+start(struct outfile *o, const char *name, const char *text)
+{
+    struct err e = { 0 };
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(outfile_create(o, path, &e), 0);
+    outfile_write(o, text, strlen(text));
+}
+
+static bool
+is_there(const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return file_exists(path);
+}
+
+static void
+several_are_committed(void **state)
+{
+    /* Files of two folders come together; one that is equal stays as it is. */
+    struct outfile o[4];
+    struct outfile *const all[] = { &o[0], &o[1], &o[2], &o[3] };
+    struct digest d = digest_of("two", 3);
+    struct err e = { 0 };
+
+    (void)state;
+    must_write("same");
+    start(&o[0], "a/one", "one");
+    start(&o[1], "out", "same");
+    start(&o[2], "a/two", "two");
+    start(&o[3], "b/three", "three");
+    assert_int_equal(outfile_finish(&o[2], &e), 0);
+    assert_true(digest_equal(&o[2].digest, &d));
+    assert_false(is_there("a/one") || is_there("a/two"));
+    assert_int_equal(outfile_commit_all(all, 4, &e), 0);
+    assert_true(is_there("a/one") && is_there("a/two") && is_there("b/three"));
+    assert_true(o[0].changed && !o[1].changed && o[2].changed);
+    assert_true(digest_equal(&o[2].digest, &d));
+    assert_int_equal(scratch_count(dir), 3);
+    assert_int_equal(outfile_commit_all(all, 0, &e), 0);
+}
+
+static void
+what_comes_later_waits(void **state)
+{
+    /* When one cannot take its name, none that comes after it does. */
+    struct outfile o[3];
+    struct outfile *const all[] = { &o[0], &o[1], &o[2] };
+    struct err e = { 0 };
+    char path[128];
+
+    (void)state;
+    start(&o[0], "a/one", "one");
+    start(&o[1], "b/two", "two");
+    start(&o[2], "c/three", "three");
+    snprintf(path, sizeof path, "%s/b/two", dir);
+    assert_int_equal(mkdir(path, 0700), 0); /* after it was looked at */
+    assert_int_equal(outfile_commit_all(all, 3, &e), ERR_WORK);
+    assert_non_null(strstr(e.text, "b/two: cannot rename onto it"));
+    assert_true(is_there("a/one"));
+    snprintf(path, sizeof path, "%s/c", dir);
+    assert_int_equal(scratch_count(path), 0);
+    snprintf(path, sizeof path, "%s/b", dir);
+    assert_int_equal(scratch_count(path), 1);
+}
+
+enum { LONG = 20 << 20 };
+
+/* Copies a long mapping in uneven parts; the copy and its digest are right. */
+static void
+copy_long(struct pool *pool)
+{
+    const size_t part[] = { 1, 300001, 4095, 9 << 20, 0 };
+    struct map from, copy;
+    struct err e = { 0 };
+    struct digest d;
+    struct outfile o;
+    char path[128];
+    size_t at = 0;
+
+    snprintf(path, sizeof path, "%s/copy", dir);
+    assert_int_equal(map_open(&from, target, &e), 0);
+    assert_int_equal(outfile_create(&o, path, &e), 0);
+    o.pool = pool;
+    outfile_expect(&o, LONG + 5);
+    for (size_t i = 0; i < 5; i++) {
+        size_t n = part[i] ? part[i] : LONG - at;
+
+        outfile_copy(&o, &from, from.p + at, n);
+        at += n;
+    }
+    outfile_write(&o, "after", 5);
+    assert_int_equal(outfile_commit(&o, &e), 0);
+    assert_int_equal(map_open(&copy, path, &e), 0);
+    assert_int_equal(copy.len, LONG + 5);
+    assert_memory_equal(copy.p, from.p, LONG);
+    assert_memory_equal(copy.p + LONG, "after", 5);
+    d = map_digest(&copy);
+    assert_true(digest_equal(&d, &o.digest));
+    d = digest_of(copy.p, copy.len);
+    assert_true(digest_equal(&d, &o.digest));
+    map_close(&from);
+    map_close(&copy);
+    unlink(path);
+}
+
+static void
+mappings_are_copied(void **state)
+{
+    /* Long files go from file to file with any number of threads. */
+    uint8_t *text = mem_aligned(LONG, 1);
+    struct err e = { 0 };
+    struct pool *two = pool_new(2);
+
+    (void)state;
+    for (size_t i = 0; i < LONG; i++)
+        text[i] = (uint8_t)(i * 2654435761u >> 13);
+    assert_int_equal(file_write(target, text, LONG, &e), 0);
+    copy_long(NULL);
+    copy_long(two);
+    pool_free(two);
+    free(text);
+}
+
 static void
 secrets_are_private(void **state)
 {
@@ -432,6 +561,9 @@ main(void)
         TEST(any_failing_write_is_reported),
         TEST(a_full_disk_is_reported),
         TEST(a_read_only_folder_is_reported),
+        TEST(several_are_committed),
+        TEST(what_comes_later_waits),
+        TEST(mappings_are_copied),
         TEST(secrets_are_private),
         TEST(links_are_replaced),
         TEST(long_names_work),
