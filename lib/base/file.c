@@ -14,10 +14,7 @@
 #include "lib/base/cleanup.h"
 #include "lib/base/mem.h"
 
-enum {
-    READ_BYTES = 64 * 1024,
-    MAP_HASH_BYTES = 8 << 20, /* not more of a long file in memory */
-};
+enum { READ_BYTES = 64 * 1024 };
 
 static int
 too_long(const char *path, size_t limit, struct err *e)
@@ -146,21 +143,6 @@ map_unchanged(const struct map *m, struct err *e)
         return err_set(e, ERR_WORK,
             "%s: changed while it was read; run it again", m->path);
     return 0;
-}
-
-struct digest
-map_digest(const struct map *m)
-{
-    struct hasher h = { 0 };
-
-    hasher_init(&h);
-    for (size_t at = 0; at < m->len; at += MAP_HASH_BYTES) {
-        size_t n = m->len - at < MAP_HASH_BYTES ? m->len - at : MAP_HASH_BYTES;
-
-        hasher_add(&h, m->p + at, n);
-        map_done(m->p + at, n);
-    }
-    return hasher_final(&h);
 }
 
 void

@@ -50,7 +50,6 @@ struct map {
 int map_open(struct map *m, const char *path, struct err *e);
 int map_unchanged(const struct map *m, struct err *e); /* error if it moved */
 void map_close(struct map *m);
-struct digest map_digest(const struct map *m);
 /*
  * Tells the kernel that whole pages of [p, p + n), which lies in a mapping, are
  * not needed for now, so that what was streamed does not count as this process's

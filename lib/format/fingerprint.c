@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/file.h"
+#include "lib/base/hash_list.h"
 #include "lib/base/json.h"
 #include "lib/base/str.h"
 
@@ -255,46 +256,40 @@ fingerprint_json(const struct fingerprint *f)
     return o;
 }
 
-/* What is wrong with one tensor, or NULL. Reads all of it. */
+/* What is wrong with one tensor but for its bytes, or NULL. */
 static const char *
 tensor_differs(const struct fp_tensor *want, const struct ck_tensor *have)
 {
-    enum { PIECE = 4 << 20 };
-    struct hasher h;
-    struct digest d;
-
+    if (have == NULL)
+        return "is missing";
     if (strcmp(want->dtype, have->dtype) != 0)
         return "has another dtype";
     if (want->rank != have->rank || want->bytes != have->bytes ||
         memcmp(want->shape, have->shape, want->rank * sizeof *want->shape) !=
             0)
         return "has another shape";
-    hasher_init(&h);
-    for (uint64_t at = 0; at < have->bytes; at += PIECE) {
-        uint64_t left = have->bytes - at;
-
-        left = left < PIECE ? left : PIECE;
-        hasher_add(&h, have->data + at, left);
-        map_done(have->data + at, left);
-    }
-    d = hasher_final(&h);
-    return digest_equal(&d, &want->digest) ? NULL : "has other bytes";
+    return NULL;
 }
 
-struct check {
-    const struct fingerprint *f;
-    const struct checkpoint *c;
-    const char **wrong; /* [f->n] */
-};
-
+/* What is wrong with each tensor, or NULL; reads all of them. */
 static void
-check_one(void *ctx, size_t i, unsigned thread)
+find_wrong(const struct fingerprint *f, const struct checkpoint *c,
+    struct pool *pool, const char **wrong)
 {
-    struct check *k = ctx;
-    const struct ck_tensor *t = checkpoint_find(k->c, k->f->t[i].name);
+    struct hash_item *all = mem_calloc(f->n, sizeof *all);
 
-    (void)thread;
-    k->wrong[i] = t == NULL ? "is missing" : tensor_differs(&k->f->t[i], t);
+    for (size_t i = 0; i < f->n; i++) {
+        const struct ck_tensor *t = checkpoint_find(c, f->t[i].name);
+
+        wrong[i] = tensor_differs(&f->t[i], t);
+        if (wrong[i] == NULL)
+            all[i] = (struct hash_item){ t->data, t->bytes, .mapped = true };
+    }
+    digest_list(all, f->n, pool);
+    for (size_t i = 0; i < f->n; i++)
+        if (wrong[i] == NULL && !digest_equal(&all[i].digest, &f->t[i].digest))
+            wrong[i] = "has other bytes";
+    free(all);
 }
 
 static int
@@ -316,19 +311,19 @@ int
 fingerprint_check(const struct fingerprint *f, const struct checkpoint *c,
     struct pool *pool, struct err *e)
 {
-    struct check k = { f, c, mem_calloc(f->n, sizeof(char *)) };
+    const char **wrong = mem_calloc(f->n, sizeof *wrong);
 
-    pool_run(pool, f->n, check_one, &k);
+    find_wrong(f, c, pool, wrong);
     for (size_t i = 0; i < f->n && !e->code; i++) {
         const struct ck_tensor *t = checkpoint_find(c, f->t[i].name);
 
-        if (k.wrong[i] != NULL)
+        if (wrong[i] != NULL)
             err_set(e, ERR_WORK, "%s: tensor '%s' %s since the checkpoint was "
                 "fingerprinted (%s); run ninja again",
-                t == NULL ? c->dir : t->path, f->t[i].name, k.wrong[i],
+                t == NULL ? c->dir : t->path, f->t[i].name, wrong[i],
                 f->path);
     }
-    free(k.wrong);
+    free(wrong);
     if (!e->code)
         fingerprint_check_small(f, c, e);
     if (!e->code &&

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "lib/base/hash_list.h"
 #include "lib/base/mem.h"
 #include "lib/record/signers.h"
 #include "lib/record/stage_private.h"
@@ -69,40 +70,41 @@ allow_many_files(size_t n)
     (void)!setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-struct hashing {
-    struct stage_file *v;
-};
-
 static void
-hash_one(void *ctx, size_t i, unsigned thread)
+hash_inputs(struct stage_files *f)
 {
-    struct hashing *h = ctx;
-    struct stage_file *f = h->v + i;
+    struct hash_item *all = mem_calloc(f->n, sizeof *all);
+    struct pool *pool = NULL;
+    uint64_t bytes = 0;
 
-    (void)thread;
-    f->digest = map_digest(&f->map);
-    f->bytes = f->map.len;
+    for (size_t i = 0; i < f->n; i++) {
+        const struct map *m = &f->v[i].map;
+
+        all[i] = (struct hash_item){ m->p, m->len, .mapped = true };
+        bytes += m->len;
+    }
+    if (f->n > 1 && bytes > HASH_ALONE)
+        pool = pool_new(0);
+    digest_list(all, f->n, pool);
+    for (size_t i = 0; i < f->n; i++) {
+        f->v[i].digest = all[i].digest;
+        f->v[i].bytes = all[i].n;
+    }
+    pool_free(pool);
+    free(all);
 }
 
 int
 stage_open_inputs(struct stage *s, struct err *e)
 {
-    struct hashing h = { s->in.v };
-    struct pool *pool = NULL;
-    uint64_t bytes = 0;
 
     if (s->priv->inputs_open)
         return 0;
     allow_many_files(s->in.n);
-    for (size_t i = 0; i < s->in.n; i++) {
+    for (size_t i = 0; i < s->in.n; i++)
         if (map_open(&s->in.v[i].map, s->in.v[i].path, e) != 0)
             return e->code;
-        bytes += s->in.v[i].map.len;
-    }
-    if (s->in.n > 1 && bytes > HASH_ALONE)
-        pool = pool_new(0);
-    pool_run(pool, s->in.n, hash_one, &h);
-    pool_free(pool);
+    hash_inputs(&s->in);
     s->priv->inputs_open = true;
     return 0;
 }
