@@ -31,6 +31,13 @@ add_square(float want, float got, double m, double *err, double *norm)
     *norm += x * x * m;
 }
 
+struct squares
+squares_of_lanes(const double e[4], const double w[4])
+{
+    return (struct squares){ ((e[0] + e[1]) + e[2]) + e[3],
+        ((w[0] + w[1]) + w[2]) + w[3] };
+}
+
 void
 add_squares_ref(const float *want, const float *got, const double *m, size_t n,
     double err[4], double norm[4])
@@ -46,6 +53,18 @@ add_squares_ref(const float *want, const float *got, const double *m, size_t n,
             &norm[j % 4]);
 }
 
+void
+row_squares_ref(struct squares *s, const float *want, const float *got,
+    const double *m, size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; r++) {
+        double e[4] = { 0 }, w[4] = { 0 };
+
+        add_squares_ref(want + r * n, got + r * n, m, n, e, w);
+        s[r] = squares_of_lanes(e, w);
+    }
+}
+
 size_t
 first_beyond_f32(const float *x, size_t n, float limit)
 {
@@ -53,12 +72,8 @@ first_beyond_f32(const float *x, size_t n, float limit)
 }
 
 void
-add_squares_f32(const float *want, const float *got, const double *m, size_t n,
-    double *err, double *norm)
+row_squares_f32(struct squares *s, const float *want, const float *got,
+    const double *m, size_t rows, size_t n)
 {
-    double e[4] = { 0 }, w[4] = { 0 };
-
-    kernel_ops()->add_squares(want, got, m, n, e, w);
-    *err += ((e[0] + e[1]) + e[2]) + e[3];
-    *norm += ((w[0] + w[1]) + w[2]) + w[3];
+    kernel_ops()->row_squares(s, want, got, m, rows, n);
 }

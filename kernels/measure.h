@@ -14,16 +14,21 @@
  */
 size_t first_beyond_f32(const float *x, size_t n, float limit);
 
+struct squares {
+    double err, norm;
+};
+
 /*
- * add_squares_f32 - sums of squares of an error and of what it is an error of
+ * row_squares_f32 - sums of squares of errors and of what they are errors of
  *
- *   *err += sum of (want[j] - got[j])^2 m[j]     *norm += sum of want[j]^2 m[j]
+ *   s[r].err  = sum over j of (want[r][j] - got[r][j])^2 m[j]
+ *   s[r].norm = sum over j of want[r][j]^2 m[j]
  *
- * Shapes   want, got and m are [n]; m may be NULL: 1.
+ * Shapes   want and got are [rows][n], dense; m is [n] or NULL: 1; s is [rows].
  * Numbers  in double, each operation rounded on its own. Column j is summed in
  *          lane j % 4, the lanes are added in ascending order.
  */
-void add_squares_f32(const float *want, const float *got, const double *m,
-    size_t n, double *err, double *norm);
+void row_squares_f32(struct squares *s, const float *want, const float *got,
+    const double *m, size_t rows, size_t n);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/measure.h"
 #include "kernels/qtype.h"
 
 struct kernel_ops {
@@ -27,9 +28,8 @@ struct kernel_ops {
     /* blocks of the packed types only: not F32, F16, BF16 */
     void (*decode)(enum qtype, float *, const uint8_t *, size_t);
     size_t (*first_beyond)(const float *, size_t, float);
-    /* adds to four lanes of each sum, which begin at column 0 */
-    void (*add_squares)(const float *, const float *, const double *, size_t,
-        double[4], double[4]);
+    void (*row_squares)(struct squares *, const float *, const float *,
+        const double *, size_t, size_t);
 
     float (*dot)(const float *, const float *, size_t);
     float (*sum)(const float *, size_t);
@@ -66,8 +66,12 @@ extern const struct kernel_ops kernel_ops_neon, kernel_ops_neon_dot;
 /* Portable functions that faster tables may share. */
 void decode_ref(enum qtype t, float *y, const uint8_t *b, size_t n);
 size_t first_beyond_ref(const float *x, size_t n, float limit);
+void row_squares_ref(struct squares *s, const float *want, const float *got,
+    const double *m, size_t rows, size_t n);
+/* Adds to the four lanes of a row's sums; the lanes together. */
 void add_squares_ref(const float *want, const float *got, const double *m,
     size_t n, double err[4], double norm[4]);
+struct squares squares_of_lanes(const double e[4], const double w[4]);
 void act_encode_ref(enum act_type t, void *dst, const float *x, size_t rows,
     size_t cols);
 void matmul_ref(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/measure.h"
 #include "kernels/qtype.h"
 
 void act_encode_avx2(enum act_type t, void *dst, const float *x, size_t rows,
@@ -19,8 +20,8 @@ void encode_q8_0_avx2(uint8_t *b, const float *w, size_t cols, const float *h);
 void encode_q4_0_plain_avx2(uint8_t *b, const float *w, size_t cols);
 void decode_avx2(enum qtype t, float *y, const uint8_t *b, size_t n);
 size_t first_beyond_avx2(const float *x, size_t n, float limit);
-void add_squares_avx2(const float *want, const float *got, const double *m,
-    size_t n, double err[4], double norm[4]);
+void row_squares_avx2(struct squares *s, const float *want, const float *got,
+    const double *m, size_t rows, size_t n);
 void matmul_avx2(float *y, size_t ldy, const void *w, enum qtype t, size_t row0,
     size_t row1, size_t cols, const void *act, size_t n_act);
 void matmul_interleaved_avx2(float *y, size_t ldy, const void *w, enum qtype t,

@@ -485,7 +485,7 @@ f16_row_neon(float *dst, const void *src, size_t n)
         .f16_row = f16_row_neon, \
         .decode = decode_ref, \
         .first_beyond = first_beyond_ref, \
-        .add_squares = add_squares_ref, \
+        .row_squares = row_squares_ref, \
         .dot = dot_neon, \
         .sum = sum_neon, \
         .max = max_neon, \

@@ -165,7 +165,7 @@ make_key(struct work *w)
     struct digest d;
 
     hasher_init(&h);
-    hasher_add(&h, &w->s->program, sizeof w->s->program);
+    hasher_add(&h, stage_program(w->s), sizeof(struct digest));
     for (size_t i = 0; i < w->s->in.n; i++) {
         const struct stage_file *f = &w->s->in.v[i];
 

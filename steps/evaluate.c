@@ -138,7 +138,7 @@ add_origin(const struct work *w, json_t *o)
     json_object_set_new(o, "model", json_string(w->model));
     json_object_set_new(o, "model_sha256", json_string(w->digest));
     json_object_set_new(o, "engine",
-        json_string(digest_hex(&w->s->program, hex)));
+        json_string(digest_hex(stage_program(w->s), hex)));
     json_object_set_new(o, "numeric", json_string(model_numeric(w->m)));
 }
 

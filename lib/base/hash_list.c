@@ -1,5 +1,6 @@
 #include "lib/base/hash_list.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,4 +180,45 @@ void
 digest_list(struct hash_item *v, size_t n, struct pool *pool)
 {
     digest_list_by(hash_two_works(), v, n, pool);
+}
+
+struct hash_later {
+    struct hash_item item;
+    pthread_t id;
+    bool apart; /* else it is done already */
+};
+
+static void *
+hash_now(void *arg)
+{
+    struct hash_later *h = arg;
+
+    digest_list(&h->item, 1, NULL);
+    return NULL;
+}
+
+struct hash_later *
+hash_later_start(const void *p, size_t n)
+{
+    struct hash_later *h = mem_calloc(1, sizeof *h);
+
+    h->item = (struct hash_item){ p, n, .mapped = false };
+    h->apart = pthread_create(&h->id, NULL, hash_now, h) == 0;
+    if (!h->apart)
+        hash_now(h);
+    return h;
+}
+
+struct digest
+hash_later_get(struct hash_later *h)
+{
+    struct digest d = { { 0 } };
+
+    if (h != NULL) {
+        if (h->apart)
+            pthread_join(h->id, NULL);
+        d = h->item.digest;
+    }
+    free(h);
+    return d;
 }

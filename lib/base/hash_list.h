@@ -26,4 +26,13 @@ struct hash_item {
 /* Fills in the digests of v[0, n), shared out to the threads of `pool`. */
 void digest_list(struct hash_item *v, size_t n, struct pool *pool);
 
+/*
+ * A digest that a thread of its own takes while the caller goes on. n bytes at p
+ * stay as they are until hash_later_get, which waits and frees; NULL is fine
+ * there and gives a digest of zeros.
+ */
+struct hash_later;
+struct hash_later *hash_later_start(const void *p, size_t n);
+struct digest hash_later_get(struct hash_later *h);
+
 #endif

@@ -18,7 +18,8 @@
 #include "lib/model/model_impl.h"
 
 enum {
-    PIECE_WEIGHTS = 1 << 12, /* at once: rows of about so many weights */
+    PIECE_WEIGHTS = 1 << 13, /* at once: rows of about so many weights */
+    MEASURED = 16,           /* rows measured at once */
     CHUNK_WEIGHTS = 1 << 16, /* a task: so many */
     CHUNKS_A_SLAB = 32,      /* packed in memory at a time, twice */
 };
@@ -45,23 +46,29 @@ load_vector(const struct quantize *q, const struct tensor_plan *p,
     return e->code;
 }
 
-/* w [rows][cols] of the source, in GGUF's order, unscaled. */
+/*
+ * w [rows][cols] of the source, in GGUF's order, unscaled. What is not finite
+ * is found by the encoder, and told here with `check`.
+ */
 static int
 load_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
-    uint64_t rows, float *w, struct err *e)
+    uint64_t rows, float *w, bool check, struct err *e)
 {
     const struct tensor_plan *p = t->plan;
     const struct stored *s = model_stored(q->model, p);
+    uint64_t step = source_row(q, p, 1) == 1 ? rows : 1; /* that lie together */
 
     if (p->rank < 2)
         return load_vector(q, p, row0, rows, w, e);
-    if (source_row(q, p, 1) == 1)
-        return stored_to_f32(w, s, row0, rows, e);
-    for (uint64_t r = 0; r < rows; r++)
-        if (stored_to_f32(w + r * p->cols, s, source_row(q, p, row0 + r), 1,
-                e))
-            return e->code;
-    return 0;
+    for (uint64_t r = 0; r < rows && !e->code; r += step) {
+        uint64_t from = step == 1 ? source_row(q, p, row0 + r) : row0;
+
+        if (check)
+            stored_to_f32(w + r * p->cols, s, from, step, e);
+        else
+            stored_widen(w + r * p->cols, s, from, step);
+    }
+    return e->code;
 }
 
 static void
@@ -85,25 +92,50 @@ scale_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     }
 }
 
-/* Adds a row to `sum`; want and got are scaled values. */
+/* Adds rows, of which row0 is the first, to `sum`: want, got are as packed. */
 static void
-measure_row(const struct qtensor *t, double row_div, const float *want,
-    const float *got, struct qsums *sum)
+measure_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
+    uint64_t rows, const float *want, const float *got, struct qsums *sum)
 {
     size_t cols = (size_t)t->plan->cols;
-    struct qsums row = { 0 };
-    double unit = row_div * row_div;
 
-    if (t->unit2 == NULL)
-        add_squares_f32(want, got, NULL, cols, &row.err2, &row.norm2);
-    else
-        add_squares_f32(want, got, t->unit2, cols, &row.err2, &row.norm2);
-    if (t->weight != NULL)
-        add_squares_f32(want, got, t->weight, cols, &row.werr2, &row.wnorm2);
-    sum->err2 += row.err2 * unit;
-    sum->norm2 += row.norm2 * unit;
-    sum->werr2 += row.werr2 * unit;
-    sum->wnorm2 += row.wnorm2 * unit;
+    for (uint64_t r = 0; r < rows; r += MEASURED) {
+        size_t n = rows - r < MEASURED ? (size_t)(rows - r) : MEASURED;
+        struct squares plain[MEASURED], weighted[MEASURED] = { { 0, 0 } };
+
+        row_squares_f32(plain, want + r * cols, got + r * cols, t->unit2, n,
+            cols);
+        if (t->weight != NULL)
+            row_squares_f32(weighted, want + r * cols, got + r * cols,
+                t->weight, n, cols);
+        for (size_t i = 0; i < n; i++) {
+            double div = t->row_div == NULL ? 1
+                : (double)t->row_div[source_row(q, t->plan, row0 + r + i)];
+            double unit = div * div;
+
+            sum->err2 += plain[i].err * unit;
+            sum->norm2 += plain[i].norm * unit;
+            sum->werr2 += weighted[i].err * unit;
+            sum->wnorm2 += weighted[i].norm * unit;
+        }
+    }
+}
+
+/* Weight `bad` of rows that begin at row0 cannot be stored. */
+static int
+refuse(const struct quantize *q, const struct qtensor *t, uint64_t row0,
+    uint64_t rows, size_t bad, float *w, struct err *e)
+{
+    const struct tensor_plan *p = t->plan;
+    const double value = (double)w[bad];
+
+    if (load_rows(q, t, row0, rows, w, true, e))
+        return e->code;
+    return err_set(e, ERR_WORK, "%s: tensor '%s': row %llu, column %llu is "
+        "%g, more than %s holds (65504); choose BF16 or F32 for it",
+        model_stored(q->model, p)->path, model_stored(q->model, p)->name,
+        (unsigned long long)source_row(q, p, row0 + bad / p->cols),
+        (unsigned long long)(bad % p->cols), value, qtype_info(t->type)->name);
 }
 
 int
@@ -114,24 +146,15 @@ quantize_rows(const struct quantize *q, const struct qtensor *t, uint64_t row0,
     const struct tensor_plan *p = t->plan;
     size_t n = (size_t)(rows * p->cols), bad;
 
-    if (load_rows(q, t, row0, rows, w, e))
+    if (load_rows(q, t, row0, rows, w, false, e))
         return e->code;
     scale_rows(q, t, row0, rows, w);
     bad = qtype_encode(t->type, dst, w, (size_t)rows, (size_t)p->cols,
         t->importance);
     if (bad < n)
-        return err_set(e, ERR_WORK, "%s: tensor '%s': row %llu, column %llu "
-            "is %g, more than %s holds (65504); choose BF16 or F32 for it",
-            model_stored(q->model, p)->path, model_stored(q->model, p)->name,
-            (unsigned long long)source_row(q, p, row0 + bad / p->cols),
-            (unsigned long long)(bad % p->cols), (double)w[bad],
-            qtype_info(t->type)->name);
+        return refuse(q, t, row0, rows, bad, w, e);
     qtype_decode(t->type, back, dst, n);
-    for (uint64_t r = 0; r < rows; r++)
-        measure_row(t, t->row_div == NULL
-                ? 1
-                : (double)t->row_div[source_row(q, p, row0 + r)],
-            w + r * p->cols, back + r * p->cols, sum);
+    measure_rows(q, t, row0, rows, w, back, sum);
     return 0;
 }
 

@@ -115,7 +115,6 @@ struct stage {
     size_t n_params;
     char **items; /* sorted; owned */
     size_t n_items;
-    struct digest program;  /* of /proc/self/exe */
     struct pool *pool;      /* made by stage_main; owned */
     struct progress progress;
     json_t *answers; /* measured values that stand beside the items; owned:
@@ -123,6 +122,9 @@ struct stage {
     json_t *notes; /* {"name": "text"}: what else the record shall say; owned */
     struct stage_private *priv; /* key, locks, earlier record; owned */
 };
+
+/* Digest of the running program, whose bytes decide like an input's. */
+const struct digest *stage_program(const struct stage *s);
 
 /* Parameters: declared ones only. NULL / error text names the parameter. */
 const char *stage_param(const struct stage *s, const char *name);

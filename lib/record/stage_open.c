@@ -48,13 +48,27 @@ check_owner(const struct stage *s, struct err *e)
     return e->code;
 }
 
+const struct digest *
+stage_program(const struct stage *s)
+{
+    struct stage_private *p = s->priv;
+
+    if (p->hashing != NULL)
+        p->program_digest = hash_later_get(p->hashing);
+    p->hashing = NULL;
+    return &p->program_digest;
+}
+
 int
 stage_open_key(struct stage *s, struct err *e)
 {
-    if (signer_open(&s->priv->key, s->key_path, e) != 0)
+    struct stage_private *p = s->priv;
+
+    if (signer_open(&p->key, s->key_path, e) != 0)
         return e->code;
-    if (digest_file(&s->program, NULL, "/proc/self/exe", e) != 0)
+    if (map_open(&p->program, "/proc/self/exe", e) != 0)
         return e->code;
+    p->hashing = hash_later_start(p->program.p, p->program.len);
     return check_owner(s, e);
 }
 
@@ -147,6 +161,8 @@ stage_release(struct stage *s)
     free(s->signer);
     free(s->key_path);
     if (s->priv != NULL) {
+        stage_program(s); /* no thread is left behind */
+        map_close(&s->priv->program);
         signer_release(&s->priv->key);
         record_release(&s->priv->before);
         json_decref(s->priv->reasons);

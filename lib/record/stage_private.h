@@ -4,6 +4,7 @@
 #ifndef QUERN_RECORD_STAGE_PRIVATE_H
 #define QUERN_RECORD_STAGE_PRIVATE_H
 
+#include "lib/base/hash_list.h"
 #include "lib/record/key.h"
 #include "lib/record/record.h"
 #include "lib/record/stage.h"
@@ -11,6 +12,9 @@
 struct stage_private {
     struct signer key;
     int stage_lock, machine_lock; /* descriptors, -1: not held */
+    struct map program;         /* the running one */
+    struct hash_later *hashing; /* it, until stage_program is asked */
+    struct digest program_digest;
     bool inputs_open;
     struct record before; /* the record that was there; stage NULL: none */
     bool before_valid;    /* it verifies under our key */

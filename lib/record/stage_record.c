@@ -38,7 +38,7 @@ stage_record(const struct stage *s, struct record *r)
 
     *r = (struct record){ .stage = mem_strdup(s->id),
         .step = mem_strdup(s->spec->step), .phase = mem_strdup(s->phase),
-        .signer = mem_strdup(s->signer), .program = s->program };
+        .signer = mem_strdup(s->signer), .program = *stage_program(s) };
     add_arg(r, mem_printf("--stage=%s", s->id));
     add_arg(r, mem_printf("--phase=%s", s->phase));
     add_arg(r, mem_printf("--signer=%s", s->signer));

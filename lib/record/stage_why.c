@@ -182,7 +182,7 @@ stage_compare_arguments(struct stage *s)
     read_before(s);
     if (p->before.stage == NULL)
         return;
-    if (!digest_equal(&p->before.program, &s->program) ||
+    if (!digest_equal(&p->before.program, stage_program(s)) ||
         strcmp(p->before.step, s->spec->step) != 0)
         stage_reason(s, "program changed");
     stage_record(s, &now);

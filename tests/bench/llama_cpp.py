@@ -10,7 +10,9 @@ shape (22 layers; fewer for a quick look), made in a temporary folder.
 
   quantize    F16 to each type, K types and IQ4_XS with an importance matrix:
               quern's quantize steps and its assemble, records included, beside
-              llama-quantize --pure; the tensors must have the same bytes
+              llama-quantize --pure; the tensors must have the same bytes.
+              `bytes alone` is the time for reading, hashing and storing the
+              same files with libcrypto and the system, and nothing else
   infer       a prompt of 512 tokens, and 128 tokens written
   perplexity  of the same text, both by llama.cpp's rule; the results must agree
   first       from the start of the program to the first token
@@ -30,6 +32,7 @@ import sys
 import tempfile
 import time
 
+import bytes_alone
 import tinyllama
 from checkpoint import step
 
@@ -56,10 +59,10 @@ def llama(name):
     return os.path.join(LLAMA, "llama-" + name)
 
 
-def by_turns(repeat, ours, theirs):
-    """Medians of what both return, run by turns."""
-    pairs = [(ours(), theirs()) for _ in range(repeat)]
-    return tuple(statistics.median(p[i] for p in pairs) for i in (0, 1))
+def by_turns(repeat, *sides):
+    """Medians of what all return, run by turns."""
+    rounds = [[side() for side in sides] for _ in range(repeat)]
+    return tuple(statistics.median(r) for r in zip(*rounds))
 
 
 def row(*cells):
@@ -155,11 +158,21 @@ class Bench:
     def quantize(self, types, threads):
         for type_ in types:
             for n in threads if type_ != "F16" else ():
-                pair = by_turns(self.repeat,
-                                lambda: self.ours_quantize(type_, n),
-                                lambda: self.theirs_quantize(type_, n))
+                *pair, alone = by_turns(self.repeat,
+                                        lambda: self.ours_quantize(type_, n),
+                                        lambda: self.theirs_quantize(type_, n),
+                                        lambda: self.bytes_alone(n))
                 self.same_bytes(type_)
-                seconds_row("quantize", type_, n, *pair, "same bytes")
+                seconds_row("quantize", type_, n, *pair,
+                            f"same bytes; bytes alone {alone:.3f} s")
+
+    def bytes_alone(self, threads):
+        parts = self.b.path("quant/x")
+        return bytes_alone.seconds(
+            self.b.model, sorted(os.path.join(parts, name)
+                                 for name in os.listdir(parts)
+                                 if name.endswith(".gguf")),
+            self.folder, threads)
 
     # what needs files in every type
 

@@ -63,9 +63,8 @@ first_beyond(void **state)
 }
 
 /* The order of sums as measure.h has it, one value after the other. */
-static void
-plain_squares(const float *a, const float *b, const double *m, size_t n,
-    double *err, double *norm)
+static struct squares
+plain_squares(const float *a, const float *b, const double *m, size_t n)
 {
     double e[4] = { 0 }, w[4] = { 0 };
 
@@ -76,29 +75,36 @@ plain_squares(const float *a, const float *b, const double *m, size_t n,
         e[j % 4] += d * d * weight;
         w[j % 4] += x * x * weight;
     }
-    *err += ((e[0] + e[1]) + e[2]) + e[3];
-    *norm += ((w[0] + w[1]) + w[2]) + w[3];
+    return (struct squares){ ((e[0] + e[1]) + e[2]) + e[3],
+        ((w[0] + w[1]) + w[2]) + w[3] };
 }
 
 static void
 sum_each(void)
 {
-    float a[MOST], b[MOST];
+    float a[5 * MOST], b[5 * MOST];
+    struct squares got[6];
     double m[MOST];
     uint64_t s = 5;
 
-    for (size_t i = 0; i < MOST; i++) {
+    for (size_t i = 0; i < 5 * MOST; i++) {
         a[i] = lcg_bell(&s) * 3.0f;
         b[i] = a[i] + lcg_bell(&s) * 0.01f;
-        m[i] = (double)lcg_bell(&s) + 3.0;
+        m[i % MOST] = (double)lcg_bell(&s) + 3.0;
     }
     for (size_t n = 0; n <= MOST; n++) {
-        for (int k = 0; k < 2; k++) {
-            double want[2] = { 0.1, 0.2 }, got[2] = { 0.1, 0.2 };
+        for (size_t k = 0; k < 12; k++) {
+            const double *weight = k % 2 ? m : NULL;
 
-            plain_squares(a, b, k ? m : NULL, n, &want[0], &want[1]);
-            add_squares_f32(a, b, k ? m : NULL, n, &got[0], &got[1]);
-            assert_memory_equal(got, want, sizeof got);
+            got[k / 2].err = -1.0; /* behind the last row */
+            row_squares_f32(got, a, b, weight, k / 2, n);
+            assert_true(got[k / 2].err == -1.0);
+            for (size_t r = 0; r < k / 2; r++) {
+                struct squares want = plain_squares(a + r * n, b + r * n,
+                    weight, n);
+
+                assert_memory_equal(&got[r], &want, sizeof want);
+            }
         }
     }
 }

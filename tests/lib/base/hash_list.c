@@ -87,12 +87,29 @@ uneven_lists(void **state)
     digest_list(v, 0, NULL);
 }
 
+static void
+taken_later(void **state)
+{
+    /* A digest taken beside is the same, and may be asked for at any time. */
+    struct hash_later *h = hash_later_start(text, LONGEST);
+    struct hash_later *none = hash_later_start(NULL, 0);
+    struct digest d = digest_of(text, LONGEST), got = hash_later_get(h);
+
+    (void)state;
+    assert_true(digest_equal(&d, &got));
+    d = digest_of("", 0);
+    got = hash_later_get(none);
+    assert_true(digest_equal(&d, &got));
+    hash_later_get(NULL);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_length),
         cmocka_unit_test(uneven_lists),
+        cmocka_unit_test(taken_later),
     };
 
     if (!getenv("CMOCKA_MESSAGE_OUTPUT"))
