@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/err.h"
+#include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/option.h"
@@ -28,6 +30,8 @@ static const char usage[] =
     "          when decoding: leave special tokens out\n"
     "  MODEL   a model's folder, a .gguf file or a tokenizer.json\n"
     "  FILE    text to read (default: standard input)\n";
+
+enum { READ_BYTES = 1 << 16, LINE_MOST = 256 << 20 };
 
 struct opts {
     bool decode, special;
@@ -93,38 +97,77 @@ print_text(struct tokenizer *t, const char *line, size_t n, bool skip,
     return e->code;
 }
 
+/* Lines as they come, so that a pipe is answered line by line. */
+struct lines {
+    int fd;
+    const char *name;
+    struct str line; /* the current one, without its end */
+    size_t number;   /* of it, from 1 */
+    char part[READ_BYTES];
+    size_t at, n;    /* what of `part` is still to be handed out */
+};
+
+/* Moves to the next line; false at the end or with an error. */
+static bool
+lines_next(struct lines *l, struct err *e)
+{
+    str_clear(&l->line);
+    l->number++;
+    for (;;) {
+        const char *p = l->part + l->at, *end;
+        size_t n;
+
+        if (l->at == l->n) {
+            const ssize_t got = read(l->fd, l->part, sizeof l->part);
+
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                err_sys(e, l->name, "cannot read", NULL);
+            l->at = 0;
+            l->n = got > 0 ? (size_t)got : 0;
+            if (got <= 0)
+                return got == 0 && l->line.len > 0;
+            p = l->part;
+        }
+        end = memchr(p, '\n', l->n - l->at);
+        n = end != NULL ? (size_t)(end - p) : l->n - l->at;
+        str_addn(&l->line, p, n);
+        l->at += n + (end != NULL);
+        if (l->line.len > LINE_MOST) {
+            err_set(e, ERR_WORK, "%s:%zu: the line has more than %d bytes; "
+                "break it in two", l->name, l->number, (int)LINE_MOST);
+            return false;
+        }
+        if (end != NULL)
+            return true;
+    }
+}
+
 static int
 run(const struct opts *o, struct err *e)
 {
-    const char *name = o->file != NULL ? o->file : "standard input";
+    struct lines *l = mem_calloc(1, sizeof *l);
     struct tokenizer *t = NULL;
-    FILE *f = stdin;
-    char *line = NULL;
-    size_t cap = 0, number = 0;
-    ssize_t n;
 
-    if (read_tokenizer(&t, o->model, e) != 0)
-        return e->code;
-    if (o->file != NULL && (f = fopen(o->file, "r")) == NULL) {
-        err_sys(e, o->file, "cannot open", NULL);
-        goto done;
-    }
-    while (e->code == 0 && (n = getline(&line, &cap, f)) > 0) {
-        char *place = mem_printf("%s:%zu", name, ++number);
+    l->name = o->file != NULL ? o->file : "standard input";
+    l->fd = STDIN_FILENO;
+    if (read_tokenizer(&t, o->model, e) == 0 && o->file != NULL)
+        l->fd = file_open(o->file, e);
+    while (e->code == 0 && lines_next(l, e)) {
+        char *place = mem_printf("%s:%zu", l->name, l->number);
 
-        n -= line[n - 1] == '\n' ? 1 : 0;
         if (o->decode)
-            print_text(t, line, (size_t)n, o->special, place, e);
+            print_text(t, str_get(&l->line), l->line.len, o->special, place,
+                e);
         else
-            print_ids(t, line, (size_t)n, o->special, place, e);
+            print_ids(t, str_get(&l->line), l->line.len, o->special, place, e);
         free(place);
     }
-    if (ferror(f))
-        err_sys(e, name, "cannot read", NULL);
-done:
-    if (f != NULL && f != stdin)
-        fclose(f);
-    free(line);
+    if (l->fd > STDIN_FILENO)
+        close(l->fd);
+    str_release(&l->line);
+    free(l);
     tokenizer_free(t);
     return e->code;
 }

@@ -1,6 +1,10 @@
 #include "kernels/gemm.h"
 
 #include <assert.h>
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cblas.h>
 
@@ -12,22 +16,65 @@
  */
 enum { TILE_X = 240 };
 
+/*
+ * Loaded when it is asked for and never before: its start takes threads and
+ * tens of megabytes, and where those cannot be had it waits for ever (seen in
+ * 0.3.21).
+ */
+static struct {
+    __typeof__(&cblas_sgemm) sgemm;
+    __typeof__(&openblas_get_corename) core;
+    __typeof__(&openblas_get_config) config;
+    __typeof__(&openblas_set_num_threads) set_threads;
+} blas;
+
 const char *
 gemm_core_name(void)
 {
-    return openblas_get_corename();
+    return blas.sgemm != NULL ? blas.core() : "none";
 }
 
 const char *
 gemm_version(void)
 {
-    return openblas_get_config();
+    return blas.sgemm != NULL ? blas.config() : "none";
+}
+
+/* POSIX lets an object pointer of dlsym stand for a function's, C does not. */
+static bool
+find(void *library, const char *name, void *function)
+{
+    void *at = dlsym(library, name);
+
+    memcpy(function, &at, sizeof at);
+    return at != NULL;
 }
 
 gemm_fn *
 gemm_ready(void)
 {
-    openblas_set_num_threads(1);
+    const char *asked = getenv("OPENBLAS_NUM_THREADS");
+    void *library;
+
+    if (blas.sgemm != NULL)
+        return gemm_f32;
+    /* before it makes threads that nobody needs */
+    if (asked == NULL)
+        setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (asked == NULL)
+        unsetenv("OPENBLAS_NUM_THREADS");
+    if (library == NULL)
+        return NULL;
+    if (!find(library, "openblas_get_corename", &blas.core) ||
+        !find(library, "openblas_get_config", &blas.config) ||
+        !find(library, "openblas_set_num_threads", &blas.set_threads) ||
+        !find(library, "cblas_sgemm", &blas.sgemm)) {
+        blas.sgemm = NULL;
+        dlclose(library);
+        return NULL;
+    }
+    blas.set_threads(1);
     return gemm_f32;
 }
 
@@ -42,12 +89,12 @@ void
 gemm_f32(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
     const float *w, size_t row0, size_t row1, size_t cols)
 {
-    assert(row0 % GEMM_TILE == 0);
+    assert(blas.sgemm != NULL && row0 % GEMM_TILE == 0);
     for (size_t r = row0, re; r < row1; r = re) {
         re = tile_end(r, GEMM_TILE, row1);
         for (size_t a = 0, ae; a < n; a = ae) {
             ae = tile_end(a, TILE_X, n);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
+            blas.sgemm(CblasRowMajor, CblasNoTrans, CblasTrans,
                 (blasint)(ae - a), (blasint)(re - r), (blasint)cols, 1.0f,
                 x + a * ldx, (blasint)ldx, w + r * cols, (blasint)cols, 0.0f,
                 y + a * ldy + r, (blasint)ldy);

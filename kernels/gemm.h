@@ -12,10 +12,11 @@
 
 #include <stddef.h>
 
-/* The core type in force, as OpenBLAS names it. */
+/* The core type in force, as OpenBLAS names it; "none" where it is not loaded. */
 const char *gemm_core_name(void);
-/* Version and build line of the library: "OpenBLAS 0.3.21 NO_LAPACKE ..". */
+/* Version and build line: "OpenBLAS 0.3.21 NO_LAPACKE ..", or "none". */
 const char *gemm_version(void);
+
 /* Rows of w that go through OpenBLAS at a time. */
 enum { GEMM_TILE = 64 };
 
@@ -38,10 +39,9 @@ typedef void gemm_fn(float *y, size_t ldy, const float *x, size_t ldx,
 gemm_fn gemm_f32;
 
 /*
- * gemm_ready - gemm_f32, with OpenBLAS set to one thread
- * To be called once, before threads. What multiplies takes gemm_f32 from here,
- * as a pointer: OpenBLAS's threads spin for a while as soon as it is loaded, so
- * programs that never call it are linked without it.
+ * gemm_ready - gemm_f32, with OpenBLAS loaded and set to one thread
+ * NULL where it is not installed. To be called once, before threads; what
+ * multiplies takes gemm_f32 from here, as a pointer.
  */
 gemm_fn *gemm_ready(void);
 

@@ -121,17 +121,23 @@ may_differ(const struct stage *s)
     return answer != NULL && strcmp(answer, "false") == 0;
 }
 
-/* NULL: quern's own, the same everywhere. */
+/* NULL: quern's own, the same everywhere, or an error. */
 static gemm_fn *
-products(const struct stage *s)
+products(const struct stage *s, struct err *e)
 {
-    return may_differ(s) ? gemm_ready() : NULL;
+    gemm_fn *blas = may_differ(s) ? gemm_ready() : NULL;
+
+    if (may_differ(s) && blas == NULL)
+        err_set(e, ERR_WORK, "libopenblas.so.0: cannot be loaded, and "
+            "'reproducible: false' asks for it; install libopenblas0 or leave "
+            "'reproducible' out");
+    return blas;
 }
 
 static void
 note_products(struct stage *s)
 {
-    if (may_differ(s))
+    if (may_differ(s) && gemm_ready() != NULL)
         stage_note(s, "openblas", "%s, %s, 1 thread: not reproducible",
             gemm_version(), gemm_core_name());
 }
@@ -140,7 +146,7 @@ static int
 open_model(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
-        .blas = products(w->s), .pool = w->s->pool };
+        .blas = products(w->s, e), .pool = w->s->pool };
 
     if (model_open(&w->m, stage_src(w->s, "base"), &opts, e))
         return e->code;

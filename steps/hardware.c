@@ -52,6 +52,7 @@ run(struct stage *s, struct err *e)
     struct digest digest;
     char hex[DIGEST_HEX];
 
+    (void)gemm_ready(); /* without it the names are "none" */
     json_object_set_new(identity, "blas", json_pack("{s:s, s:s}", "version",
         gemm_version(), "core", gemm_core_name()));
     digest = hardware_digest(identity);

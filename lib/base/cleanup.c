@@ -3,6 +3,7 @@
  */
 #include "lib/base/cleanup.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -94,4 +95,37 @@ cleanup_catch_signals(void)
             old.sa_handler != SIG_IGN)
             sigaction(numbers[i], &act, NULL);
     }
+}
+
+enum { SAID_MOST = 1024 };
+
+/* Appends what fits, control bytes as question marks. */
+static size_t
+say(char said[SAID_MOST], size_t n, const char *text)
+{
+    for (; *text != '\0' && n < SAID_MOST - 1; text++) {
+        const unsigned char c = (unsigned char)*text;
+
+        said[n++] = c < 0x20 || c == 0x7f ? '?' : *text;
+    }
+    return n;
+}
+
+_Noreturn void
+cleanup_fail(const char *place, const char *what)
+{
+    char said[SAID_MOST];
+    size_t n = say(said, 0, program_invocation_short_name);
+
+    n = say(said, n, ": ");
+    if (place != NULL) {
+        n = say(said, n, place);
+        n = say(said, n, ": ");
+    }
+    n = say(said, n, what);
+    said[n++] = '\n';
+    unlink_all();
+    if (write(STDERR_FILENO, said, n) < 0)
+        _exit(1); /* nobody left to tell it to */
+    _exit(1);
 }

@@ -1,5 +1,5 @@
 /*
- * cleanup.h - names that must not outlive the process
+ * cleanup.h - names that must not outlive the process, and sudden ends
  *
  * A name is registered while it is a temporary. A caught signal
  * (cleanup_catch_signals) and exit() unlink what is still registered; a child
@@ -15,5 +15,11 @@ int cleanup_add(const char *path);
 void cleanup_drop(int slot);
 /* On SIGINT, SIGTERM and SIGHUP unlink and die by the signal. */
 void cleanup_catch_signals(void);
+/*
+ * Says `PROGRAM: PLACE: what` (NULL: no place), unlinks and ends the process
+ * with status 1. For what no caller could be told: memory that is not there, a
+ * mapped file that is gone. Safe in a signal handler.
+ */
+_Noreturn void cleanup_fail(const char *place, const char *what);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/map_guard.h"
 #include "lib/base/mem.h"
 
 enum { READ_BYTES = 64 * 1024 };
@@ -54,15 +55,42 @@ read_all(struct blob *b, int fd, const char *path, size_t limit, struct err *e)
 }
 
 int
+file_open(const char *path, struct err *e)
+{
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0) {
+        err_sys(e, path, "cannot open", NULL);
+        return -1;
+    }
+    if (fstat(fd, &st) != 0)
+        err_sys(e, path, "cannot look at it", NULL);
+    else if (S_ISDIR(st.st_mode))
+        err_set(e, ERR_WORK, "%s: is a folder; name a file", path);
+    else if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))
+        err_set(e, ERR_WORK, "%s: is neither a file nor a pipe; name a file",
+            path);
+    /* reading waits for those that write to a pipe; without any it ends */
+    else if (S_ISFIFO(st.st_mode) && fcntl(fd, F_SETFL, 0) != 0)
+        err_sys(e, path, "cannot read", NULL);
+    if (e->code == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int
 blob_read(struct blob *b, const char *path, size_t limit, struct err *e)
 {
     struct stat st;
     int fd, code;
 
     *b = (struct blob){ 0 };
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = file_open(path, e);
     if (fd < 0)
-        return err_sys(e, path, "cannot open", NULL);
+        return e->code;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
         (uint64_t)st.st_size > limit)
         code = too_long(path, limit, e);
@@ -110,6 +138,7 @@ map_fd(struct map *m, struct err *e)
     if (p == MAP_FAILED)
         return err_sys(e, m->path, "cannot map", NULL);
     m->p = p;
+    map_guard_add(m);
     return 0;
 }
 
@@ -148,8 +177,10 @@ map_unchanged(const struct map *m, struct err *e)
 void
 map_close(struct map *m)
 {
-    if (m->p != NULL)
+    if (m->p != NULL) {
+        map_guard_drop(m);
         munmap((void *)(uintptr_t)m->p, m->len);
+    }
     if (m->path != NULL && m->fd >= 0) /* a zeroed struct owns no descriptor */
         close(m->fd);
     free(m->path);

@@ -29,14 +29,24 @@ struct blob {
     struct digest digest; /* of the bytes that were read */
 };
 
-/* Reads at most `limit` bytes; a longer file is an error that says so. */
+/*
+ * A descriptor to read a file or a pipe; -1 and an error otherwise. What never
+ * ends (a device) or never begins (a pipe that nobody writes to: it reads as
+ * empty) is not waited for. Closed by the caller.
+ */
+int file_open(const char *path, struct err *e);
+/*
+ * Reads at most `limit` bytes of what file_open opens; a longer file is an
+ * error that says so.
+ */
 int blob_read(struct blob *b, const char *path, size_t limit, struct err *e);
 void blob_release(struct blob *b);
 
 /*
- * A regular file mapped read-only, private. The file must not shrink while it
- * is mapped (SIGBUS); map_unchanged tells whether size, mtime, ctime and inode
- * are still what they were when it was opened.
+ * A regular file mapped read-only, private. A file that shrinks while it is
+ * mapped ends the process when the lost part is read (map_guard.h);
+ * map_unchanged tells whether size, mtime, ctime and inode are still what they
+ * were when it was opened.
  */
 struct map {
     const uint8_t *p; /* NULL for an empty file */

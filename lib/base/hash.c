@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/file.h"
 #include "lib/base/mem.h"
 
 enum { READ_BYTES = 1 << 20 };
@@ -151,11 +152,11 @@ int
 digest_file(struct digest *d, uint64_t *bytes, const char *path,
     struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = file_open(path, e);
     int code;
 
     if (fd < 0)
-        return err_sys(e, path, "cannot open", NULL);
+        return e->code;
     code = digest_fd(d, bytes, fd, path, e);
     close(fd);
     return code;

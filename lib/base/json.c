@@ -9,6 +9,22 @@
 
 #include "lib/base/mem.h"
 
+static void *
+take_memory(size_t n)
+{
+    return mem_realloc(NULL, n, 1);
+}
+
+/*
+ * jansson says nothing of why a tree could not be built. Memory that cannot
+ * fail tells it; set before anybody's first tree, hence so early.
+ */
+__attribute__((constructor)) static void
+set_memory(void)
+{
+    json_set_alloc_funcs(take_memory, free);
+}
+
 /* Whether `place` ends in ":DIGITS", a line number. */
 static bool
 has_line(const char *place)
@@ -58,8 +74,8 @@ json_read(const char *path, size_t limit, struct digest *digest,
 static int
 missing(const char *key, const char *what, const char *place, struct err *e)
 {
-    return err_set(e, ERR_WORK, "%s: '%s' is missing or not %s", place, key,
-        what);
+    return err_set(e, ERR_WORK, "%s: '%s' is missing or not %s; repair the "
+        "file", place, key, what);
 }
 
 int64_t
@@ -72,8 +88,8 @@ json_get_int(const json_t *o, const char *key, int64_t min, int64_t max,
         json_integer_value(v) <= max)
         return json_integer_value(v);
     err_set(e, ERR_WORK,
-        "%s: '%s' is missing or not a whole number from %lld to %lld", place,
-        key, (long long)min, (long long)max);
+        "%s: '%s' is missing or not a whole number from %lld to %lld; repair "
+        "the file", place, key, (long long)min, (long long)max);
     return -1;
 }
 
@@ -87,8 +103,8 @@ json_get_real(const json_t *o, const char *key, double min, double max,
         json_number_value(v) <= max)
         return json_number_value(v);
     err_set(e, ERR_WORK,
-        "%s: '%s' is missing or not a number from %g to %g", place, key, min,
-        max);
+        "%s: '%s' is missing or not a number from %g to %g; repair the file",
+        place, key, min, max);
     return (double)NAN;
 }
 

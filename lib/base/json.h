@@ -4,7 +4,7 @@
  *
  * Reading rejects duplicate keys, trailing text and nesting past jansson's
  * limit of 2048. Every getter takes the file's name for its message:
- * `config.json: 'hidden_size' is missing or not a whole number from 1 to 65536`.
+ * `c.json: 'hidden_size' is missing or not a whole number from 1 to 65536; ...`.
  * Pointers returned by getters are borrowed from the tree.
  */
 #ifndef QUERN_BASE_JSON_H

@@ -9,24 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+
+#include "lib/base/cleanup.h"
 
 enum { ARENA_BLOCK = 64 * 1024, ARENA_ALIGN = 16, MEM_ALIGN = 64,
     HUGE_ALIGN = 2 << 20 };
 
-/*
- * The one place where running out of memory ends the process. exit, not
- * _exit: temporaries that are registered in cleanup.c go with it.
- */
+/* The one place where running out of memory ends the process. */
 static _Noreturn void
 mem_fail(void)
 {
-    static const char text[] =
-        "quern: out of memory; free some and run it again\n";
-
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-        exit(1); /* nothing left to tell it to */
-    exit(1);
+    cleanup_fail(NULL, "out of memory; free some and run it again");
 }
 
 void *

@@ -59,8 +59,8 @@ texts(const struct line *l, const json_t *v, const char *key, size_t min,
 
     if (!json_is_array(v) || count < min || count > max) {
         err_set(l->e, ERR_WORK,
-            "%s: '%s' is missing or not a list of %zu to %zu texts", l->place,
-            key, min, max);
+            "%s: '%s' is missing or not a list of %zu to %zu texts; repair "
+            "the line", l->place, key, min, max);
         return NULL;
     }
     list = arena_alloc(&l->s->arena, (count + 1) * sizeof *list);

@@ -16,7 +16,8 @@
 
 #define LOW_LINE "\xe2\x96\x81" /* U+2581, SentencePiece's space */
 
-enum { MERGES_MOST = 1 << 24 };
+/* SentencePiece's pieces have some dozens of bytes; all cuts are looked at. */
+enum { MERGES_MOST = 1 << 24, PIECE_MOST = 1024 };
 
 static size_t
 token_len(const struct tokenizer_gguf *g, size_t i)
@@ -68,6 +69,10 @@ read_tokens(struct tokenizer *t, const struct tokenizer_gguf *g, bool spm,
 
         if (type == TOKEN_UNUSED || len == 0)
             continue;
+        if (spm && len > PIECE_MOST)
+            return err_set(e, ERR_WORK,
+                "%s: token %zu has %zu bytes, at most %d; fetch the file again",
+                g->path, i, len, PIECE_MOST);
         if (len > INT32_MAX || utf8_check(g->tokens[i], len) != len)
             return err_set(e, ERR_WORK,
                 "%s: token %zu is not valid UTF-8; fetch the file again",

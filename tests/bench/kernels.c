@@ -192,7 +192,8 @@ main(int argc, char **argv)
 {
     uint64_t s = 1;
 
-    gemm_ready();
+    if (gemm_ready() == NULL)
+        return 1;
     for (size_t i = 0; i < ROWS * COLS; i++)
         w[i] = lcg_bell(&s);
     for (size_t i = 0; i < ACTS * COLS; i++)

@@ -33,6 +33,7 @@ ALONE = {"steps", "commands"}
 # libraries that one file, or one folder, sees
 SEEN_BY = {
     "cblas.h": "kernels/gemm.c",
+    "dlfcn.h": "kernels/gemm.c",
     "sodium.h": "lib/record/sign.c",
     "git2.h": "lib/record/git.c",
     "libfyaml.h": "gen/yaml.c",
@@ -44,7 +45,8 @@ SEEN_BY = {
     "arm_neon.h": "kernels/",
 }
 # kernels are arithmetic on arrays: of libc they need only this
-KERNELS = {"assert.h", "cblas.h", "float.h", "immintrin.h", "arm_neon.h",
+KERNELS = {"assert.h", "cblas.h", "dlfcn.h", "float.h", "immintrin.h",
+           "arm_neon.h",
            "arm_acle.h", "math.h", "stdalign.h", "stdatomic.h", "stdbool.h",
            "stddef.h", "stdint.h", "stdlib.h", "string.h", "unistd.h",
            "sys/auxv.h"}

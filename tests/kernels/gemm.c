@@ -24,7 +24,8 @@ make_inputs(void **state)
     uint64_t s = 2;
 
     (void)state;
-    gemm_ready();
+    if (gemm_ready() != gemm_f32 || gemm_ready() != gemm_f32)
+        return -1;
     for (size_t i = 0; i < ROWS * COLS; i++)
         w[i] = lcg_bell(&s);
     for (size_t i = 0; i < ACTS * COLS; i++)

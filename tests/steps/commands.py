@@ -303,5 +303,61 @@ def full_disk(b):
             step.check(err.startswith(f"{name}: standard output: "), err)
 
 
+def never_waits(b):
+    """what never ends and what never begins are refused at once"""
+    model = make(os.path.join(b.top, "model"))
+    fifo = os.path.join(b.top, "fifo")
+    os.mkfifo(fifo)
+    step.equal(ok("tokenize", model, fifo), "")
+    refused("/dev/zero: is neither a file nor a pipe", "tokenize", model,
+            "/dev/zero")
+    refused("/dev/zero: is neither a file nor a pipe", "perplexity", model,
+            "/dev/zero")
+    refused("the text has 0 tokens", "perplexity", model, fifo)
+    for name in ("config.json", "tokenizer.json", "generation_config.json",
+                 "model.safetensors"):
+        path = os.path.join(model, name)
+        os.rename(path, path + ".away")
+        os.mkfifo(path)
+        refused(name, "generate", model, "-p", "a")
+        os.remove(path)
+        os.rename(path + ".away", path)
+
+
+def little_memory(b):
+    """where memory is short one line says so; nothing crashes or hangs"""
+    prepare(b)
+    text = b.put("text", TEXT * 40)
+    out = os.path.join(b.top, "x.safetensors")
+    commands = (["logits", b.model, "-t", ",".join(["1"] * 300), "-o", out],
+                ["inspect", b.model], ["generate", b.model, "-p", "a"],
+                ["tokenize", b.model, text],
+                ["perplexity", b.model, text, "-c", "64"])
+    short = 0
+    for mebibytes in (2, 4, 6, 8, 12, 16, 24):
+        for command, *args in commands:
+            p = subprocess.run(
+                ["prlimit", f"--data={mebibytes << 20}", "--core=0",
+                 os.path.join(step.BIN, "quern-" + command), *args],
+                capture_output=True, check=False, timeout=60)
+            err = p.stderr.decode()
+            step.check(p.returncode in (0, 1), command, mebibytes,
+                       p.returncode, err)
+            if p.returncode == 1:
+                short += 1
+                step.equal(err, f"quern-{command}: out of memory; free some "
+                           "and run it again\n", mebibytes)
+                step.check(not os.path.exists(out), "an output was left")
+            elif os.path.exists(out):
+                os.remove(out)
+    step.check(short > 5, "only", short, "ran short of memory")
+    step.equal(step.leftovers(b.top), [])
+
+
+TESTS = [matrix, rules, windows, bad_requests, not_finite, full_disk,
+         never_waits]
+if not os.environ.get("QUERN_SANITIZED"):  # their shadow needs the memory
+    TESTS.append(little_memory)
+
 if __name__ == "__main__":
-    step.main([matrix, rules, windows, bad_requests, not_finite, full_disk])
+    step.main(TESTS)

@@ -1,10 +1,12 @@
 /* Tests of lib/base/file.c. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -120,6 +122,50 @@ maps_are_regular_files(void **state)
 }
 
 static void
+nothing_is_waited_for(void **state)
+{
+    /* A pipe that nobody writes to reads as empty, one with a writer to its
+     * end; devices and folders are refused, also for a digest. */
+    char *path = in_dir("pipe");
+    struct digest d;
+    struct err e = { 0 };
+    struct blob b;
+
+    (void)state;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(blob_read(&b, path, 100, &e), 0);
+    assert_int_equal(b.len, 0);
+    blob_release(&b);
+
+    const pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int fd = open(path, O_RDWR);
+
+        /* opened for both ends: it does not wait for a reader */
+        _exit(fd < 0 || write(fd, "later", 5) != 5 || usleep(200000) != 0);
+    }
+    while (blob_read(&b, path, 100, &e) == 0 && b.len == 0) {
+        blob_release(&b);
+        usleep(1000);
+    }
+    assert_int_equal(b.len, 5);
+    assert_memory_equal(b.p, "later", 5);
+    blob_release(&b);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+    assert_int_equal(blob_read(&b, "/dev/zero", 100, &e), ERR_WORK);
+    assert_string_equal(e.text,
+        "/dev/zero: is neither a file nor a pipe; name a file");
+    err_clear(&e);
+    assert_int_equal(digest_file(&d, NULL, "/dev/zero", &e), ERR_WORK);
+    err_clear(&e);
+    assert_int_equal(digest_file(&d, NULL, dir, &e), ERR_WORK);
+    free(path);
+}
+
+static void
 a_zeroed_map_owns_nothing(void **state)
 {
     /* Closing a zeroed map leaves descriptor 0 alone. */
@@ -160,6 +206,7 @@ main(void)
         cmocka_unit_test(blobs_hold_the_whole_file),
         cmocka_unit_test(the_limit_holds),
         cmocka_unit_test(maps_are_regular_files),
+        cmocka_unit_test(nothing_is_waited_for),
         cmocka_unit_test(a_zeroed_map_owns_nothing),
         cmocka_unit_test(folders_are_made),
     };

@@ -76,14 +76,16 @@ getters_name_what_is_missing(void **state)
 
     assert_int_equal(json_get_int(o, "i", 6, 9, "c.json", &e), -1);
     assert_string_equal(e.text,
-        "c.json: 'i' is missing or not a whole number from 6 to 9");
+        "c.json: 'i' is missing or not a whole number from 6 to 9; repair the "
+        "file");
     err_clear(&e);
     assert_true(isnan(json_get_real(o, "s", 0, 1, "c.json", &e)));
     assert_string_equal(e.text,
-        "c.json: 's' is missing or not a number from 0 to 1");
+        "c.json: 's' is missing or not a number from 0 to 1; repair the file");
     err_clear(&e);
     assert_null(json_get_str(o, "none", "c.json", &e));
-    assert_string_equal(e.text, "c.json: 'none' is missing or not a string");
+    assert_string_equal(e.text,
+        "c.json: 'none' is missing or not a string; repair the file");
     err_clear(&e);
     assert_false(json_get_bool(o, "i", "c.json", &e));
     assert_int_equal(e.code, ERR_WORK);

@@ -224,7 +224,7 @@ test_refuses_an_index_that_disagrees(void **state)
     assert_refused(dir, index, ": 'weight_map' is empty; fetch it again");
     put_text(index, "{}");
     assert_refused(dir, index,
-        ": 'weight_map' is missing or not an object");
+        ": 'weight_map' is missing or not an object; repair the file");
     put_weights(inside(dir, "model-00001-of-00002.safetensors"), two, 2);
     put_text(index, "{\"weight_map\":{\"model.layers.0.a\":" S1
         ",\"model.layers.1.a\":" S2 "}}");

@@ -411,7 +411,7 @@ what_differs_is_refused(void **state)
             "model" },
         { "gemma2", "query_pre_attn_scalar", "null", "c: "
             "'query_pre_attn_scalar' is missing or not a number from 0.001 to "
-            "1e+06" },
+            "1e+06; repair the file" },
         { "gemma2", "hidden_activation", "\"gelu\"", "c: 'hidden_activation' "
             "'gelu' is not carried out for Gemma2ForCausalLM; it must be "
             "gelu_pytorch_tanh" },
@@ -425,11 +425,11 @@ what_differs_is_refused(void **state)
             "'chunked_attention'; quern knows full_attention and "
             "sliding_attention" },
         { "qwen3", "head_dim", "null", "c: 'head_dim' is missing or not a "
-            "whole number from 1 to 1024" },
+            "whole number from 1 to 1024; repair the file" },
         { "mixtral", "num_local_experts", "0", "c: 'num_local_experts' is "
-            "missing or not a whole number from 1 to 1024" },
+            "missing or not a whole number from 1 to 1024; repair the file" },
         { "mixtral", "num_experts_per_tok", "9", "c: 'num_experts_per_tok' is "
-            "missing or not a whole number from 1 to 8" },
+            "missing or not a whole number from 1 to 8; repair the file" },
         { "qwen3moe", "mlp_only_layers", "[2]", "c: 'mlp_only_layers': item 0 "
             "is no layer's number; repair it" },
         { "phi3", "partial_rotary_factor", "0.01", "c: "
@@ -440,7 +440,7 @@ what_differs_is_refused(void **state)
             "take another model" },
         { "phi3-longrope", "original_max_position_embeddings", "null", "c: "
             "'original_max_position_embeddings' is missing or not a number "
-            "from 1 to 1.34218e+08" },
+            "from 1 to 1.34218e+08; repair the file" },
         { "phi3-longrope", "rope_scaling", "{\"type\": \"longrope\", "
             "\"short_factor\": [1], \"long_factor\": [1]}", "c: "
             "'short_factor' is missing or not a list of 8 numbers; repair "

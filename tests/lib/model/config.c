@@ -33,39 +33,40 @@ bad_numbers_are_named(void **state)
         const char *key, *value, *text;
     } v[] = {
         { "hidden_size", "0", "c.json: 'hidden_size' is missing or not a "
-            "whole number from 1 to 65536" },
+            "whole number from 1 to 65536; repair the file" },
         { "hidden_size", "1000000000", "c.json: 'hidden_size' is missing or "
-            "not a whole number from 1 to 65536" },
+            "not a whole number from 1 to 65536; repair the file" },
         { "num_hidden_layers", "-1", "c.json: 'num_hidden_layers' is missing "
-            "or not a whole number from 1 to 16384" },
+            "or not a whole number from 1 to 16384; repair the file" },
         { "vocab_size", NULL, "c.json: 'vocab_size' is missing or not a whole "
-            "number from 1 to 4194304" },
+            "number from 1 to 4194304; repair the file" },
         { "vocab_size", "9223372036854775807", "c.json: 'vocab_size' is "
-            "missing or not a whole number from 1 to 4194304" },
+            "missing or not a whole number from 1 to 4194304"
+            "; repair the file" },
         { "rms_norm_eps", NULL, "c.json: 'rms_norm_eps' is missing or not a "
-            "number from 1e-12 to 0.1" },
+            "number from 1e-12 to 0.1; repair the file" },
         { "head_dim", "0", "c.json: 'head_dim' is missing or not a whole "
-            "number from 1 to 1024" },
+            "number from 1 to 1024; repair the file" },
         { "head_dim", "33", "c.json: a head of 33 values cannot be rotated in "
             "pairs; repair 'head_dim'" },
         { "num_key_value_heads", "3", "c.json: 'num_attention_heads' 8 is no "
             "multiple of 'num_key_value_heads' 3; repair it" },
         { "num_key_value_heads", "16", "c.json: 'num_key_value_heads' is "
-            "missing or not a whole number from 1 to 8" },
+            "missing or not a whole number from 1 to 8; repair the file" },
         { "rope_theta", "0", "c.json: 'rope_theta' is missing or not a number "
-            "from 1 to 1e+12" },
+            "from 1 to 1e+12; repair the file" },
         { "rope_scaling", "{\"rope_type\":\"yarn\",\"factor\":4}", "c.json: "
             "'original_max_position_embeddings' is missing or not a number "
-            "from 1 to 1.34218e+08" },
+            "from 1 to 1.34218e+08; repair the file" },
         { "rope_scaling", "{\"type\":\"ntk\",\"factor\":2}", "c.json: "
             "rope type 'ntk' is not carried out; quern knows default, linear, "
             "dynamic, llama3, yarn and longrope" },
         { "rope_scaling", "{\"type\":\"linear\"}", "c.json: 'factor' is "
-            "missing or not a number from 1 to 1e+06" },
+            "missing or not a number from 1 to 1e+06; repair the file" },
         { "hidden_act", "\"gelu\"", "c.json: 'hidden_act' 'gelu' is not "
             "carried out for LlamaForCausalLM; it must be silu" },
         { "tie_word_embeddings", "5", "c.json: 'tie_word_embeddings' is "
-            "missing or not true or false" },
+            "missing or not true or false; repair the file" },
         { "quantization_config", "{}", "c.json: the model is quantized "
             "already ('quantization_config'); start from the full-precision "
             "one" },

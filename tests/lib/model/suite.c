@@ -81,9 +81,10 @@ refuses(void **state)
         { "{\"id\":\"a\",\"prompt\":\"p\",\"choices\":[\"x\",\"y\"],"
           "\"answer\":2}",
             "s.jsonl:1: 'answer' is missing or not a whole number from 0 to "
-            "1" },
+            "1; repair the file" },
         { "{\"id\":\"a\",\"prompt\":\"p\",\"choices\":[\"x\"],\"answer\":0}",
-            "s.jsonl:1: 'choices' is missing or not a list of 2 to 64 texts" },
+            "s.jsonl:1: 'choices' is missing or not a list of 2 to 64 texts; "
+            "repair the line" },
         { "{\"id\":\"a\",\"prompt\":\"p\",\"choices\":[\"x\",\"\"],"
           "\"answer\":0}",
             "s.jsonl:1: 'choices' has an empty text, which no model can be "
@@ -93,7 +94,7 @@ refuses(void **state)
             "s.jsonl:1: unknown check 'fuzzy'; write exact, last_number, "
             "json_object, lines_from, sentence or word_count" },
         { "{\"id\":\"a\",\"prompt\":\"p\",\"match\":\"exact\"}",
-            "s.jsonl:1: 'target' is missing or not a string" },
+            "s.jsonl:1: 'target' is missing or not a string; repair the file" },
         { "{\"id\":\"a\",\"prompt\":\"p\",\"match\":\"exact\","
           "\"target\":\"t\",\"stop\":\"\"}",
             "s.jsonl:1: 'stop' is empty; leave it out to write on to the "

@@ -235,7 +235,8 @@ test_refused_gguf(void **state)
         .pre = "gpt-2", .tokens = tokens, .n = 3, .merges = merges,
         .n_merges = 1, .bos = 1, .eos = -1, .unk = -1, .pad = -1,
         .add_bos = -1, .add_eos = -1, .add_space_prefix = -1 };
-    struct tokenizer_gguf g[7] = { good, good, good, good, good, good, good };
+    struct tokenizer_gguf g[8] = { good, good, good, good, good, good, good,
+        good };
     static const char *const want[] = {
         "m.gguf: tokenizer.ggml.model 'bert' is not implemented; quern knows "
         "gpt2 and llama",
@@ -249,7 +250,10 @@ test_refused_gguf(void **state)
         "m.gguf: tokenizer.ggml.pre is missing, so nobody knows how to split "
         "text; convert the model again with a newer converter",
         "m.gguf: score 3 is not a number; fetch the file again",
+        "m.gguf: token 1 has 1025 bytes, at most 1024; fetch the file again",
     };
+    char *piece = mem_calloc(1026, 1);
+    const char *long_tokens[] = { "a", piece };
     struct tokenizer *t;
     struct err e = { 0 };
 
@@ -263,6 +267,11 @@ test_refused_gguf(void **state)
     g[6].model = "llama";
     g[6].scores = scores;
     g[6].n = 4;
+    memset(piece, 'b', 1025);
+    g[7].model = "llama"; /* all its cuts would be looked at */
+    g[7].scores = scores;
+    g[7].tokens = long_tokens;
+    g[7].n = 2;
     tokens[3] = "c";
     assert_int_equal(tokenizer_open_gguf(&t, &good, &e), 0);
     tokenizer_free(t);
@@ -273,6 +282,7 @@ test_refused_gguf(void **state)
         assert_null(t);
         assert_string_equal(e.text, want[i]);
     }
+    free(piece);
 }
 
 int
