@@ -1,9 +1,9 @@
 /*
  * quern-quantize - one layer (or the head) of one candidate, packed
  *
- * Weights come from the checkpoint and are compared with the layer's
- * fingerprint first. Written: a GGUF file with the layer's tensors as they will
- * stand in the model, and a report with each tensor's type and error.
+ * Weights come from the checkpoint and must equal the layer's fingerprint.
+ * Written: a GGUF file with the layer's tensors as they will stand in the model,
+ * and a report with each tensor's type and error.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,10 +74,20 @@ read_how(struct how *h, const struct stage *s, struct err *e)
     return type_named(stage_param(s, "type"), "type", &h->type, e);
 }
 
-/* Weights are only used after all of them equal what was fingerprinted. */
+/* What the weights are compared with, and the comparing. */
+struct source {
+    struct fingerprint part;
+    struct fingerprint_check *check; /* a thread's, or NULL: done */
+};
+
+/*
+ * Nothing made of the weights is kept unless all of them equal what was
+ * fingerprinted. A head's one or two tensors are too few to be hashed fast
+ * (hash_list.h): that goes on while they are encoded.
+ */
 static int
 check_source(const struct stage *s, const struct how *h,
-    const struct model *m, struct err *e)
+    const struct model *m, struct source *src, struct err *e)
 {
     const struct checkpoint *ck = model_checkpoint(m);
     const struct stage_file *config = stage_in(s, "base/config.fp.json");
@@ -93,16 +103,28 @@ check_source(const struct stage *s, const struct how *h,
             e) == 0)
         fingerprint_check_small(&f, ck, e);
     fingerprint_release(&f);
-    if (!e->code && fingerprint_parse(&f, part->path, part->map.p,
-            part->map.len, e) == 0) {
-        if (f.layer != h->layer)
-            err_set(e, ERR_WORK, "%s: is the fingerprint of layer %d, not of "
-                "%d; run quern gen again", part->path, f.layer, h->layer);
-        else
-            fingerprint_check(&f, ck, s->pool, e);
-    }
-    fingerprint_release(&f);
-    return e->code;
+    if (e->code || fingerprint_parse(&src->part, part->path, part->map.p,
+            part->map.len, e) != 0)
+        return e->code;
+    if (src->part.layer != h->layer)
+        return err_set(e, ERR_WORK, "%s: is the fingerprint of layer %d, not "
+            "of %d; run quern gen again", part->path, src->part.layer,
+            h->layer);
+    if (h->layer >= 0 || pool_threads(s->pool) < 2)
+        return fingerprint_check(&src->part, ck, s->pool, e);
+    src->check = fingerprint_check_begin(&src->part, ck);
+    return 0;
+}
+
+/* Other weights than expected explain whatever else went wrong. */
+static void
+end_source(struct source *src, struct err *e)
+{
+    struct err other = { 0 };
+
+    if (fingerprint_check_end(src->check, &other) != 0)
+        *e = other;
+    fingerprint_release(&src->part);
 }
 
 static int
@@ -175,6 +197,7 @@ run(struct stage *s, struct err *e)
     const struct stage_file *foreign = file_like(&s->in, "imatrix/", "");
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
         .pool = s->pool };
+    struct source src = { .check = NULL };
     struct statistics_file sf = { 0 };
     struct imatrix im = { 0 };
     struct quantize q = { 0 };
@@ -194,7 +217,7 @@ run(struct stage *s, struct err *e)
             "--in=stats/layer.NNN.safetensors",
             quantize_method_name(h.method));
     if (model_open(&m, stage_src(s, "base"), &opts, e) ||
-        check_source(s, &h, m, e) ||
+        check_source(s, &h, m, &src, e) ||
         (stats != NULL && statistics_open(&sf, stats->path, e)) ||
         quantize_init(&q, m, h.layer, h.type, h.method,
             stats == NULL ? NULL : &sf, e) ||
@@ -206,6 +229,7 @@ run(struct stage *s, struct err *e)
         goto done;
     write_report(s, &q, &h, report, e);
 done:
+    end_source(&src, e);
     quantize_release(&q);
     statistics_close(&sf);
     imatrix_close(&im);

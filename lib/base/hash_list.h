@@ -27,12 +27,11 @@ struct hash_item {
 void digest_list(struct hash_item *v, size_t n, struct pool *pool);
 
 /*
- * A digest that a thread of its own takes while the caller goes on. n bytes at p
- * stay as they are until hash_later_get, which waits and frees; NULL is fine
- * there and gives a digest of zeros.
+ * digest_list by a thread of its own while the caller goes on. v[0, n) is
+ * borrowed until hash_later_wait, which frees; NULL is fine there.
  */
 struct hash_later;
-struct hash_later *hash_later_start(const void *p, size_t n);
-struct digest hash_later_get(struct hash_later *h);
+struct hash_later *hash_later_start(struct hash_item *v, size_t n);
+void hash_later_wait(struct hash_later *h);
 
 #endif

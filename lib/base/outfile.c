@@ -224,7 +224,7 @@ start_storing(struct outfile *o)
     const uint64_t n = o->bytes - o->started;
 
     if (o->fresh && n >= START_BYTES &&
-        sync_file_range(fileno(o->f), (off64_t)o->started, (off64_t)n,
+        sync_file_range(fileno(o->f), (off_t)o->started, (off_t)n,
             SYNC_FILE_RANGE_WRITE) == 0)
         o->started = o->bytes;
 #endif
@@ -247,7 +247,7 @@ copy_within(const struct parcel *a)
 {
     size_t done = 0;
 #ifdef __linux__
-    off64_t at = (off64_t)((const uint8_t *)a->p - a->from->p);
+    loff_t at = (loff_t)((const uint8_t *)a->p - a->from->p);
 
     if (fflush(a->o->f) != 0)
         return 0; /* and the next write will say why */
@@ -313,7 +313,7 @@ outfile_expect(struct outfile *o, uint64_t bytes)
 {
 #ifdef __linux__
     if (bytes >= START_BYTES)
-        (void)!fallocate(fileno(o->f), FALLOC_FL_KEEP_SIZE, 0, (off64_t)bytes);
+        (void)!fallocate(fileno(o->f), FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
 #else
     (void)o;
     (void)bytes;

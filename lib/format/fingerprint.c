@@ -271,25 +271,50 @@ tensor_differs(const struct fp_tensor *want, const struct ck_tensor *have)
     return NULL;
 }
 
-/* What is wrong with each tensor, or NULL; reads all of them. */
-static void
-find_wrong(const struct fingerprint *f, const struct checkpoint *c,
-    struct pool *pool, const char **wrong)
-{
-    struct hash_item *all = mem_calloc(f->n, sizeof *all);
+struct fingerprint_check {
+    const struct fingerprint *f;
+    const struct checkpoint *c;
+    struct hash_item *all; /* [f->n], empty where the shape is wrong */
+    const char **wrong;    /* [f->n]: what is; or NULL, as far as known */
+    struct hash_later *later;
+};
 
+static void
+compare_shapes(struct fingerprint_check *k, const struct fingerprint *f,
+    const struct checkpoint *c)
+{
+    *k = (struct fingerprint_check){ .f = f, .c = c,
+        .all = mem_calloc(f->n, sizeof *k->all),
+        .wrong = mem_calloc(f->n, sizeof *k->wrong) };
     for (size_t i = 0; i < f->n; i++) {
         const struct ck_tensor *t = checkpoint_find(c, f->t[i].name);
 
-        wrong[i] = tensor_differs(&f->t[i], t);
-        if (wrong[i] == NULL)
-            all[i] = (struct hash_item){ t->data, t->bytes, .mapped = true };
+        k->wrong[i] = tensor_differs(&f->t[i], t);
+        if (k->wrong[i] == NULL)
+            k->all[i] = (struct hash_item){ t->data, t->bytes,
+                .mapped = true };
     }
-    digest_list(all, f->n, pool);
-    for (size_t i = 0; i < f->n; i++)
-        if (wrong[i] == NULL && !digest_equal(&all[i].digest, &f->t[i].digest))
-            wrong[i] = "has other bytes";
-    free(all);
+}
+
+static int
+compare_digests(struct fingerprint_check *k, struct err *e)
+{
+    for (size_t i = 0; i < k->f->n && !e->code; i++) {
+        const struct fp_tensor *want = &k->f->t[i];
+        const struct ck_tensor *t = checkpoint_find(k->c, want->name);
+
+        if (k->wrong[i] == NULL &&
+            !digest_equal(&k->all[i].digest, &want->digest))
+            k->wrong[i] = "has other bytes";
+        if (k->wrong[i] != NULL)
+            err_set(e, ERR_WORK, "%s: tensor '%s' %s since the checkpoint was "
+                "fingerprinted (%s); run ninja again",
+                t == NULL ? k->c->dir : t->path, want->name, k->wrong[i],
+                k->f->path);
+    }
+    free(k->all);
+    free(k->wrong);
+    return e->code;
 }
 
 static int
@@ -307,28 +332,50 @@ check_no_more(const struct fingerprint *f, const struct checkpoint *c,
     return 0;
 }
 
+/* What remains to be compared once the tensors are. */
+static int
+check_rest(const struct fingerprint *f, const struct checkpoint *c,
+    struct err *e)
+{
+    fingerprint_check_small(f, c, e);
+    if (!e->code &&
+        (strcmp(f->kind, "layer") == 0 || strcmp(f->kind, "head") == 0))
+        check_no_more(f, c, e);
+    return e->code;
+}
+
 int
 fingerprint_check(const struct fingerprint *f, const struct checkpoint *c,
     struct pool *pool, struct err *e)
 {
-    const char **wrong = mem_calloc(f->n, sizeof *wrong);
+    struct fingerprint_check k;
 
-    find_wrong(f, c, pool, wrong);
-    for (size_t i = 0; i < f->n && !e->code; i++) {
-        const struct ck_tensor *t = checkpoint_find(c, f->t[i].name);
+    compare_shapes(&k, f, c);
+    digest_list(k.all, f->n, pool);
+    if (compare_digests(&k, e))
+        return e->code;
+    return check_rest(f, c, e);
+}
 
-        if (wrong[i] != NULL)
-            err_set(e, ERR_WORK, "%s: tensor '%s' %s since the checkpoint was "
-                "fingerprinted (%s); run ninja again",
-                t == NULL ? c->dir : t->path, f->t[i].name, wrong[i],
-                f->path);
-    }
-    free(wrong);
-    if (!e->code)
-        fingerprint_check_small(f, c, e);
-    if (!e->code &&
-        (strcmp(f->kind, "layer") == 0 || strcmp(f->kind, "head") == 0))
-        check_no_more(f, c, e);
+struct fingerprint_check *
+fingerprint_check_begin(const struct fingerprint *f, const struct checkpoint *c)
+{
+    struct fingerprint_check *k = mem_calloc(1, sizeof *k);
+
+    compare_shapes(k, f, c);
+    k->later = hash_later_start(k->all, f->n);
+    return k;
+}
+
+int
+fingerprint_check_end(struct fingerprint_check *k, struct err *e)
+{
+    if (k == NULL)
+        return 0;
+    hash_later_wait(k->later);
+    if (compare_digests(k, e) == 0)
+        check_rest(k->f, k->c, e);
+    free(k);
     return e->code;
 }
 

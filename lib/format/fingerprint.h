@@ -94,6 +94,15 @@ json_t *fingerprint_json(const struct fingerprint *f);
  */
 int fingerprint_check(const struct fingerprint *f,
     const struct checkpoint *c, struct pool *pool, struct err *e);
+/*
+ * The same in two halves, for a step that goes on meanwhile: a thread of its own
+ * reads the tensors, `end` waits for it and says what is wrong. What was made
+ * of the tensors is not to be kept unless that is nothing. Borrows f and c until
+ * `end`, which frees (NULL is fine).
+ */
+struct fingerprint_check *fingerprint_check_begin(const struct fingerprint *f,
+    const struct checkpoint *c);
+int fingerprint_check_end(struct fingerprint_check *k, struct err *e);
 
 /* Only files and keys: for those who read no tensors. */
 int fingerprint_check_small(const struct fingerprint *f,

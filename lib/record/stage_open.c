@@ -53,10 +53,9 @@ stage_program(const struct stage *s)
 {
     struct stage_private *p = s->priv;
 
-    if (p->hashing != NULL)
-        p->program_digest = hash_later_get(p->hashing);
+    hash_later_wait(p->hashing);
     p->hashing = NULL;
-    return &p->program_digest;
+    return &p->program_bytes.digest;
 }
 
 int
@@ -68,7 +67,9 @@ stage_open_key(struct stage *s, struct err *e)
         return e->code;
     if (map_open(&p->program, "/proc/self/exe", e) != 0)
         return e->code;
-    p->hashing = hash_later_start(p->program.p, p->program.len);
+    p->program_bytes = (struct hash_item){ p->program.p, p->program.len,
+        .mapped = false };
+    p->hashing = hash_later_start(&p->program_bytes, 1);
     return check_owner(s, e);
 }
 

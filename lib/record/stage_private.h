@@ -13,8 +13,8 @@ struct stage_private {
     struct signer key;
     int stage_lock, machine_lock; /* descriptors, -1: not held */
     struct map program;         /* the running one */
-    struct hash_later *hashing; /* it, until stage_program is asked */
-    struct digest program_digest;
+    struct hash_item program_bytes;
+    struct hash_later *hashing; /* them, until stage_program is asked */
     bool inputs_open;
     struct record before; /* the record that was there; stage NULL: none */
     bool before_valid;    /* it verifies under our key */

@@ -252,6 +252,26 @@ def changed(b):
     b.quantize("q", 1, "Q8_0", "rtn")  # another layer is fine
 
 
+def changed_head(b):
+    """so are the head's, whatever else they make go wrong, and nothing stays"""
+    path = os.path.join(b.own_model(), "model.safetensors")
+    b.fingerprint()
+    header, start = step.safetensors_header(path)
+    name = "model.embed_tokens.weight"
+    at = header[name]["data_offsets"][0]
+    for weight in (b"\1\0", b"\xff\xff"):  # another number; none at all
+        with open(path, "r+b") as f:
+            f.seek(start + at)
+            f.write(weight)
+        for n in "12":
+            b.refused("quantize", "quantize.q.head",
+                      f"tensor '{name}' has other bytes",
+                      env={"QUERN_THREADS": n},
+                      **b.quantize_args("q", "head", "Q8_0", "rtn"))
+    check(not os.path.exists(b.path("quant/q/head.gguf")), "is kept")
+    equal(step.leftovers(b.path("quant")), [])
+
+
 def needs_statistics(b):
     """imatrix without statistics is a usage error"""
     b.fingerprint()
@@ -286,4 +306,4 @@ def killed(b):
 
 if __name__ == "__main__":
     step.main([permuted, norms, head, better, threads, override, fallback,
-               nan, too_large, changed, needs_statistics, killed])
+               nan, too_large, changed, changed_head, needs_statistics, killed])
