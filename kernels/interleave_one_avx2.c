@@ -14,48 +14,16 @@
 #include "kernels/act.h"
 #include "kernels/act_layout.h"
 #include "kernels/block.h"
+#include "kernels/codes_avx2.h"
 #include "kernels/interleave_avx2.h"
-
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/matmul_avx2.h"
 
 enum { PAIR = 2 }; /* groups of packed types that go together */
-
-INLINE __m256i
-low_bits(__m256i v, int mask)
-{
-    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
-}
-
-INLINE __m256i
-bits_at(__m256i v, int shift, int mask)
-{
-    return low_bits(_mm256_srli_epi16(v, shift), mask);
-}
-
-INLINE __m256
-spread_float(const uint8_t *p)
-{
-    return _mm256_castsi256_ps(spread4(p));
-}
-
-/* s = fma((float)sum, w * a, s) */
-INLINE __m256
-chain(__m256 s, __m256i sum, __m256 w, __m256 a)
-{
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(w, a), s);
-}
 
 INLINE __m256i
 add_pairs(__m256i c, __m256i w, __m256i x)
 {
     return _mm256_add_epi16(c, _mm256_maddubs_epi16(w, x));
-}
-
-/* Pairs of products, signed codes of 8 bits: |w| * (x with the sign of w). */
-INLINE __m256i
-signed_pairs(__m256i w, __m256i x)
-{
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 
 /* ---- types of 32 ---- */

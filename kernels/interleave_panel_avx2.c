@@ -8,13 +8,8 @@
 
 #if defined(__AVX2__)
 
+#include "kernels/codes_avx2.h"
 #include "kernels/interleave_avx2.h"
-
-static inline __m256i
-low_bits(__m256i v, int mask)
-{
-    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
-}
 
 static inline __m256i
 high_nibble(__m256i v)

@@ -17,7 +17,7 @@
  *          by the absolute row r, ldy >= row1 floats from one activation to
  *          the next; y outside [row0, row1) is not touched.
  * Needs    cols a multiple of the block of t, cols <= 2^20, no overlap, act
- *          aligned for float. Scratch is on the stack (under 64 KiB).
+ *          aligned for float. Scratch is on the stack (under 192 KiB).
  * Speed    best when row1 - row0 is a multiple of 16 (and row0 too, to keep
  *          threads off each other's lines) and n_act of 4; 64 rows or more for
  *          each call. n_act = 1 (one token) runs at the speed of memory.

@@ -283,13 +283,13 @@ act_rows(enum qtype t, const uint8_t *act, size_t n, size_t cols)
     return a;
 }
 
-/* As tile_wide_avx2, for the other types. */
+/* As tiles_wide_avx2, one tile, for the other types. */
 static void
 tile_narrow(float *f, const struct rows *w, enum qtype t, size_t cols,
     const struct act_rows *act)
 {
     panel_fn *fill = (w->side ? panel_side_avx2 : panel_avx2)[t];
-    struct panel p;
+    _Alignas(64) struct panel p;
 
     for (size_t chunk = 0; chunk * 256 < cols; chunk++) {
         size_t left = cols - 256 * chunk;
@@ -306,35 +306,65 @@ tile_narrow(float *f, const struct rows *w, enum qtype t, size_t cols,
     }
 }
 
+/* The rows of a tile; behind the last of m, the last, thrown away. */
+static struct rows
+rows_at(const uint8_t *w, size_t row_bytes, size_t m, bool side)
+{
+    struct rows wr = { .side = side };
+
+    for (size_t i = 0; i < TILE; i++)
+        wr.row[i] = w + (i < m ? i : side ? i - 8 : m - 1) * row_bytes;
+    return wr;
+}
+
+/* m rows of n activations in tiles as tiles_wide_avx2 leaves them. */
+static void
+put_rows(float *y, size_t ldy, const float *f, size_t m, size_t n)
+{
+    for (size_t i = 0; i < m; i += TILE, f += ACTS * TILE)
+        for (size_t a = 0; a < n; a++)
+            memcpy(y + a * ldy + i, f + TILE * a,
+                (m - i < TILE ? m - i : TILE) * sizeof *f);
+}
+
+/* Rows of n <= ACTS activations. */
+static void
+packed_acts(float *y, size_t ldy, const uint8_t *w, enum qtype t, bool side,
+    size_t rows, size_t cols, const struct act_rows *act)
+{
+    size_t wb = qtype_row_bytes(t, cols);
+    size_t most = kernels[t] ? TILE : TILE * TILES;
+    _Alignas(64) float f[TILES * ACTS * TILE];
+
+    for (size_t r = 0; r < rows; r += most) {
+        size_t m = rows - r < most ? rows - r : most, tiles = 0;
+        struct rows wr[TILES];
+
+        for (size_t i = 0; i < m; i += TILE)
+            wr[tiles++] = rows_at(w + (r + i) * wb, wb, m - i, side);
+        memset(f, 0, tiles * ACTS * TILE * sizeof *f);
+        if (kernels[t])
+            tile_narrow(f, wr, t, cols, act);
+        else
+            tiles_wide_avx2(f, wr, tiles, t, cols, act);
+        put_rows(y + r, ldy, f, m, act->n);
+    }
+}
+
 static void
 packed(float *y, size_t ldy, const uint8_t *w, enum qtype t, bool side,
     size_t row0, size_t row1, size_t cols, const uint8_t *act, size_t n_act)
 {
-    size_t wb = qtype_row_bytes(t, cols);
     struct act_rows all = act_rows(t, act, n_act, cols);
-    float f[ACTS * TILE];
 
-    for (size_t a0 = 0; a0 < n_act; a0 += ACTS) {
-        size_t n = n_act - a0 < ACTS ? n_act - a0 : ACTS;
+    w += row0 * qtype_row_bytes(t, cols);
+    for (size_t a = 0; a < n_act; a += ACTS) {
         struct act_rows some = all;
 
-        some.row += a0 * all.row_bytes;
-        some.n = n;
-        for (size_t r = row0; r < row1; r += TILE) {
-            size_t m = row1 - r < TILE ? row1 - r : TILE;
-            struct rows wr = { .side = side };
-
-            /* rows that are not there: the last ones again, thrown away */
-            for (size_t i = 0; i < TILE; i++)
-                wr.row[i] = w + (r + (i < m ? i : side ? i - 8 : m - 1)) * wb;
-            memset(f, 0, (n + 3) / 4 * 4 * TILE * sizeof *f);
-            if (kernels[t])
-                tile_narrow(f, &wr, t, cols, &some);
-            else
-                tile_wide_avx2(f, &wr, t, cols, &some);
-            for (size_t a = 0; a < n; a++)
-                memcpy(y + (a0 + a) * ldy + r, f + TILE * a, m * sizeof *f);
-        }
+        some.row += a * all.row_bytes;
+        some.n = n_act - a < ACTS ? n_act - a : ACTS;
+        packed_acts(y + a * ldy + row0, ldy, w, t, side, row1 - row0, cols,
+            &some);
     }
 }
 

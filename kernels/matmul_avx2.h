@@ -13,7 +13,8 @@
 
 enum {
     ACTS = 128, /* activations of a tile */
-    TILE = 16   /* rows of a tile: two groups of eight */
+    TILE = 16,  /* rows of a tile: two groups of eight */
+    TILES = 8   /* of codes of 8 bits, for which activations are widened once */
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -72,6 +73,26 @@ spread_float(const uint8_t *p)
     return _mm256_castsi256_ps(spread4(p));
 }
 
+/* Lane r = sum of the eight lanes of v[r]. */
+INLINE __m256i
+fold_rows(const __m256i v[8])
+{
+    __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]),
+        _mm256_hadd_epi32(v[2], v[3]));
+    __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]),
+        _mm256_hadd_epi32(v[6], v[7]));
+
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+        _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/* s = fma((float)sum, w * a, s) */
+INLINE __m256
+chain(__m256 s, __m256i sum, __m256 w, __m256 a)
+{
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(w, a), s);
+}
+
 /* Four activations from `first` on at a chunk; behind the last, the last. */
 INLINE void
 locate(struct act4 *v, const struct act_rows *a, size_t first, size_t chunk)
@@ -95,11 +116,11 @@ struct rows {
 };
 
 /*
- * Adds all columns of a tile of sixteen rows and a->n <= ACTS activations to
- * f[a][r]; f has room for a->n rounded up to four.
+ * Adds all columns of `tiles` <= TILES tiles of sixteen rows and a->n <= ACTS
+ * activations to f[tile][ACTS][r]; activations are rounded up to four.
  */
-void tile_wide_avx2(float *f, const struct rows *w, enum qtype t, size_t cols,
-    const struct act_rows *a);
+void tiles_wide_avx2(float *f, const struct rows *w, size_t tiles, enum qtype t,
+    size_t cols, const struct act_rows *a);
 
 #endif
 #endif

@@ -19,84 +19,9 @@
 #include "kernels/act_layout.h"
 #include "kernels/avx2.h"
 #include "kernels/block.h"
+#include "kernels/codes_avx2.h"
+#include "kernels/matmul_avx2.h"
 #include "kernels/ops_avx2.h"
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* ---- pieces ---- */
-
-INLINE __m256i
-low_bits(__m256i v, int mask)
-{
-    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
-}
-
-/* Bytes shifted right, then masked. */
-INLINE __m256i
-bits_at(__m256i v, int shift, int mask)
-{
-    return low_bits(_mm256_srli_epi16(v, shift), mask);
-}
-
-/* 16 bytes of nibbles to 32 codes: low nibbles first. */
-INLINE __m256i
-nibbles(const uint8_t *qs)
-{
-    __m128i v = load_half(qs);
-    return low_bits(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), 15);
-}
-
-INLINE __m256i
-iq4_lookup(__m256i q)
-{
-    return _mm256_shuffle_epi8(
-        _mm256_broadcastsi128_si256(load_half(iq4_values)), q);
-}
-
-/* 16 where the bit of a column is set, from 32 bits. */
-INLINE __m256i
-fifth_bits(const uint8_t *qh)
-{
-    const __m256i from = _mm256_setr_epi64x(0, 0x0101010101010101,
-        0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-    __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(spread4(qh), from), bit);
-
-    return low_bits(_mm256_cmpeq_epi8(v, bit), 16);
-}
-
-/* Pairs of products, signed codes of 8 bits: |w| * (a with the sign of w). */
-INLINE __m256i
-signed_pairs(__m256i w, __m256i a)
-{
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
-}
-
-/* Lane r = sum of the eight lanes of v[r]. */
-INLINE __m256i
-fold_rows(const __m256i v[8])
-{
-    __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]),
-        _mm256_hadd_epi32(v[2], v[3]));
-    __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]),
-        _mm256_hadd_epi32(v[6], v[7]));
-
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-        _mm256_permute2x128_si256(a, b, 0x31));
-}
-
-INLINE __m256
-spread_float(const uint8_t *p)
-{
-    return _mm256_castsi256_ps(spread4(p));
-}
-
-/* s = fma((float)sum, w * a, s) */
-INLINE __m256
-chain(__m256 s, __m256i sum, __m256 w, __m256 a)
-{
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(w, a), s);
-}
 
 /* ---- types of 32 ---- */
 

@@ -10,21 +10,9 @@
 
 #include "kernels/avx2.h"
 #include "kernels/block.h"
+#include "kernels/codes_avx2.h"
 
 /* ---- pieces ---- */
-
-static inline __m256i
-low_bits(__m256i v, int mask)
-{
-    return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
-}
-
-/* Bytes shifted right, then masked: the mask must hide what came across. */
-static inline __m256i
-bits_at(__m256i v, int shift, int mask)
-{
-    return low_bits(_mm256_srl_epi16(v, _mm_cvtsi32_si128(shift)), mask);
-}
 
 /* (a, b) as two 16-bit numbers in each 32-bit lane. */
 static inline void
@@ -44,26 +32,6 @@ put_codes(struct panel *p, size_t b, size_t g, const __m256i rows[8])
     UNROLL
     for (int s = 0; s < 8; s++)
         store_bytes(p->q[b][g][s], t[s]);
-}
-
-/* 16 bytes of nibbles to 32 codes: low nibbles first. */
-static inline __m256i
-nibbles(const uint8_t *qs)
-{
-    __m128i v = load_half(qs);
-    return low_bits(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), 15);
-}
-
-/* 16 where the bit of a column is set, from 32 bits. */
-static inline __m256i
-fifth_bits(const uint8_t *qh)
-{
-    const __m256i pick = _mm256_setr_epi64x(0, 0x0101010101010101,
-        0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x((int64_t)0x8040201008040201);
-    __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(spread4(qh), pick), bit);
-
-    return low_bits(_mm256_cmpeq_epi8(v, bit), 16);
 }
 
 /* ---- types of 32 ---- */
