@@ -3,7 +3,9 @@
  *
  * The work of decoding, meant to run at the speed of memory. Two groups of
  * eight rows go together, so that an activation is spread once for sixteen
- * rows; one output is one lane from the first column to the last.
+ * rows; one output is one lane from the first column to the last. The
+ * processor's own foresight leaves a third of memory's speed unused, so lines
+ * are asked for AHEAD of their use.
  */
 #include "kernels/interleave.h"
 
@@ -18,7 +20,32 @@
 #include "kernels/interleave_avx2.h"
 #include "kernels/matmul_avx2.h"
 
-enum { PAIR = 2 }; /* groups of packed types that go together */
+enum {
+    PAIR = 2,     /* groups of packed types that go together */
+    AHEAD = 16384 /* bytes of a stream: what memory brings in its latency */
+};
+
+/*
+ * Groups that go together: stream g of n reads on at w[g] and, at its end, skips
+ * what the others have read.
+ */
+struct streams {
+    const uint8_t *const *w;
+    size_t n, bytes; /* of a group */
+};
+
+/* Asks for what is read AHEAD of bytes [at, at + bytes) of every group. */
+INLINE void
+fetch(const struct streams *s, size_t at, size_t bytes)
+{
+    size_t skip = at + AHEAD < s->bytes ? 0 : (s->n - 1) * s->bytes;
+
+    UNROLL
+    for (size_t g = 0; g < s->n; g++)
+        for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const char *)((uintptr_t)s->w[g] + at + AHEAD +
+                skip + i), _MM_HINT_T1);
+}
 
 INLINE __m256i
 add_pairs(__m256i c, __m256i w, __m256i x)
@@ -32,12 +59,14 @@ INLINE void
 pair_q8_0(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
     size_t cols)
 {
+    const struct streams all = { w, PAIR, cols / 32 * 272 };
     const __m256i one = _mm256_set1_epi16(1);
     const uint8_t *d = act + act_off_d(cols);
 
     for (size_t b = 0; b < cols / 32; b++) {
         __m256i sum[PAIR] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
 
+        fetch(&all, 272 * b, 272);
         UNROLL
         for (size_t k = 0; k < 8; k++) {
             __m256i x = spread4(act + 32 * b + 4 * k);
@@ -60,6 +89,7 @@ INLINE void
 pair_q4_0(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
     size_t cols)
 {
+    const struct streams all = { w, PAIR, cols / 32 * 144 };
     const __m256i one = _mm256_set1_epi16(1);
     const uint8_t *d = act + act_off_d(cols);
     const uint8_t *total = act + act_off_sum(cols, 32);
@@ -68,6 +98,7 @@ pair_q4_0(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
         __m256i c[PAIR] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
         __m256i off = _mm256_slli_epi32(spread4(total + 4 * b), 3);
 
+        fetch(&all, 144 * b, 144);
         UNROLL
         for (size_t k = 0; k < 4; k++) {
             __m256i x = spread4(act + 32 * b + 4 * k);
@@ -179,6 +210,7 @@ pair_q4_k(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
     size_t cols)
 {
     const uint8_t *d = act + act_off_d(cols), *sums = act + act_off_sum32(cols);
+    const struct streams all = { w, PAIR, cols / 256 * 1152 };
 
     for (size_t b = 0; b < cols / 256; b++) {
         __m256i sum[PAIR] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
@@ -191,10 +223,11 @@ pair_q4_k(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
             qs[g] = at[g] + SIDE_Q4_K_QS;
             k[g] = k4_scales(at[g] + SIDE_Q4_K_SC);
         }
-        two_q4_k(sum, qs, k, x, 0);
-        two_q4_k(sum, qs, k, x, 1);
-        two_q4_k(sum, qs, k, x, 2);
-        two_q4_k(sum, qs, k, x, 3);
+        UNROLL
+        for (int j = 0; j < 4; j++) {
+            fetch(&all, 1152 * b + 288 * (size_t)j, 288);
+            two_q4_k(sum, qs, k, x, j);
+        }
         UNROLL
         for (int g = 0; g < PAIR; g++) {
             __m256 a = spread_float(d + 4 * b);
@@ -285,6 +318,7 @@ INLINE void
 pair_q6_k(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
     size_t cols)
 {
+    const struct streams all = { w, PAIR, cols / 256 * 1680 };
     const uint8_t *d = act + act_off_d(cols);
     const uint8_t *sums = act + act_off_sum(cols, 256);
 
@@ -293,13 +327,14 @@ pair_q6_k(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
 
         for (int g = 0; g < PAIR; g++) {
             const uint8_t *at = w[g] + 1680 * b;
-            __m256i sum = quarter_q6_k(at, x, 0, 0);
+            __m256i sum = extra_q6_k(at + SIDE_Q6_K_SC, sums + 32 * b);
 
-            sum = _mm256_add_epi32(sum, quarter_q6_k(at, x, 0, 1));
-            sum = _mm256_add_epi32(sum, quarter_q6_k(at, x, 1, 0));
-            sum = _mm256_add_epi32(sum, quarter_q6_k(at, x, 1, 1));
-            sum = _mm256_sub_epi32(sum, extra_q6_k(at + SIDE_Q6_K_SC,
-                sums + 32 * b));
+            sum = _mm256_sub_epi32(_mm256_setzero_si256(), sum);
+            UNROLL
+            for (int j = 0; j < 4; j++) {
+                fetch(&all, 1680 * b + 840 * (size_t)g + 210 * (size_t)j, 210);
+                sum = _mm256_add_epi32(sum, quarter_q6_k(at, x, j / 2, j % 2));
+            }
             s[g] = chain(s[g], sum, side_f16(at + SIDE_Q6_K_D),
                 spread_float(d + 4 * b));
         }
@@ -339,6 +374,9 @@ INLINE void
 four_floats(__m256 s[FOUR], enum qtype t, const uint8_t *const w[FOUR],
     const float *x, size_t cols)
 {
+    const size_t unit = t == QT_F32 ? 32 : 16; /* bytes of a column */
+    const struct streams all = { w, FOUR, unit * cols };
+
     UNROLL
     for (int g = 0; g < FOUR; g++)
         s[g] = _mm256_setzero_ps();
@@ -352,6 +390,8 @@ four_floats(__m256 s[FOUR], enum qtype t, const uint8_t *const w[FOUR],
         for (size_t k = c; k < end; k++) {
             __m256 v = _mm256_broadcast_ss(x + k);
 
+            if (k % 4 == 0)
+                fetch(&all, unit * k, 4 * unit);
             UNROLL
             for (int g = 0; g < FOUR; g++)
                 p[g] = _mm256_fmadd_ps(column(t, w[g], k), v, p[g]);
