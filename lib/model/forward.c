@@ -20,6 +20,7 @@ enum {
     ROW_STEP = 8,      /* rows of a row-wise task */
     TILE_FLOATS = 1 << 20, /* widened weights of a thread */
     BLAS_ROWS = 16, /* fewer go faster where the weights lie */
+    FEW_ROWS = 3,   /* fewer are met one by one, at the speed of memory */
 };
 
 static size_t
@@ -275,12 +276,16 @@ apply_task(void *ctx, size_t i, unsigned thread)
                 m->bias + row0, row1 - row0);
 }
 
-/* Rows of a task: enough of them to share out, few enough to be worth it. */
+/*
+ * Rows of a task: enough of them to share out, few enough to be worth it. Weights
+ * that are met once are read once however they are cut, and threads that wait
+ * for the last task wait for less.
+ */
 static size_t
-apply_step(const struct matrix *m, bool widen)
+apply_step(const struct matrix *m, bool widen, size_t n)
 {
     size_t rows = (size_t)m->at.rows, cols = (size_t)m->at.cols;
-    size_t step = (rows / 8 + 63) / 64 * 64;
+    size_t step = n < FEW_ROWS ? 64 : (rows / 8 + 63) / 64 * 64;
 
     if (step < 64)
         step = 64;
@@ -297,7 +302,7 @@ matrix_apply(struct work *w, const struct matrix *m, float *y,
 {
     const bool blas = by_blas(w, m, n);
     struct apply_job j = { .w = w, .m = m, .y = y, .x = x, .n = n,
-        .step = apply_step(m, m->widen || blas) };
+        .step = apply_step(m, m->widen || blas, n) };
 
     if (n == 0)
         return;
