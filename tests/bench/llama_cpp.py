@@ -19,7 +19,8 @@ shape (22 layers; fewer for a quick look), made in a temporary folder.
 
 Each side runs by turns; medians of the wall time. Prints CSV; ratio above 1:
 quern is faster. `share` of decode is the bytes read a second over what a plain
-read of memory reaches in this run. Results are checked before times are printed.
+read of memory reaches in this run; of prefill in a float type, the products a
+second over what the processor reaches in registers: exact float32 ends there. Results are checked before times are printed.
 """
 import argparse
 import os
@@ -197,7 +198,7 @@ class Bench:
 
     def infer(self, types, threads):
         for n in threads:
-            speed = memory_speed(n)
+            speed, peak = last_rate("bandwidth", n), last_rate("peak", n)
             for type_ in types:
                 path = self.need(type_)
                 pairs = [(self.ours_rates(path, n), self.theirs_rates(path, n))
@@ -205,9 +206,13 @@ class Bench:
                 mid = [[statistics.median(p[side][i] for p in pairs)
                         for side in (0, 1)] for i in (0, 1)]
                 embed = step.Gguf(path).tensors["token_embd.weight"]
-                read = os.path.getsize(path) * (
-                    1 - embed[0][0] * embed[0][1] / self.weights)
-                rate_row("prefill 512", type_, n, *mid[0])
+                looked_up = embed[0][0] * embed[0][1]
+                read = os.path.getsize(path) * (1 - looked_up / self.weights)
+                # the output, as large as the embedding, is for one token
+                products = self.weights - looked_up * (2 - 1 / 512)
+                rate_row("prefill 512", type_, n, *mid[0],
+                         f"share {mid[0][0] * products / peak:.2f} of "
+                         f"{peak / 1e9:.1f} G/s" if "F" in type_ else "")
                 rate_row("decode 128", type_, n, *mid[1],
                          f"share {mid[1][0] * read / speed:.2f} of "
                          f"{speed / 1e9:.1f} GB/s")
@@ -256,9 +261,9 @@ class Bench:
                 seconds_row("first token", type_, n, *pair)
 
 
-def memory_speed(threads):
-    """Bytes a second that plain reads of memory reach."""
-    text = run(["out/bench/bandwidth"], threads)[1]
+def last_rate(name, threads):
+    """What a benchmark of the machine says last: bytes or products a second."""
+    text = run(["out/bench/" + name], threads)[1]
     return float(text.splitlines()[-1].split(",")[-1]) * 1e9
 
 
