@@ -20,7 +20,8 @@ shape (22 layers; fewer for a quick look), made in a temporary folder.
 Each side runs by turns; medians of the wall time. Prints CSV; ratio above 1:
 quern is faster. `share` of decode is the bytes read a second over what a plain
 read of memory reaches in this run; of prefill in a float type, the products a
-second over what the processor reaches in registers: exact float32 ends there. Results are checked before times are printed.
+second over what the processor reaches in registers: exact float32 ends there.
+Results are checked before times are printed.
 """
 import argparse
 import os
