@@ -51,10 +51,19 @@ class Now:
 
 
 def seconds(source, parts, folder, threads):
-    """Wall seconds; `parts` are the files that make up the whole one."""
+    """Wall seconds of reading and hashing, and of storing with the digest taken
+    beside it; `parts` are the files that make up the whole one."""
     data, _ = view(source)
     files = [view(p) for p in parts]
     to = os.path.join(folder, "stored")
+    stored = 0.0
+
+    def store_all(files):
+        nonlocal stored
+        begin = time.monotonic()
+        store(files, to, beside)
+        stored += time.monotonic() - begin
+
     start = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         many = pool.map if threads > 1 else map
@@ -62,11 +71,11 @@ def seconds(source, parts, folder, threads):
         list(many(digest, (data[at:at + PIECE]
                            for at in range(0, len(data), PIECE))))
         for file in files:
-            store([file], to, beside)
+            store_all([file])
         list(many(digest, (v for v, _ in files)))
-        store(files, to, beside)
-    wall = time.monotonic() - start
+        store_all(files)
+    hashed = time.monotonic() - start - stored
     os.unlink(to)
     for _, fd in files:
         os.close(fd)
-    return wall
+    return hashed, stored
