@@ -8,6 +8,7 @@
 
 #include "lib/base/file.h"
 #include "lib/base/option.h"
+#include "lib/format/checkpoint.h"
 #include "lib/model/importance.h"
 
 static const char usage[] =
@@ -25,6 +26,19 @@ struct opts {
     bool legacy;
 };
 
+/* The folder of statistics is a stage's own, and so are its files. */
+static int
+check_place(const struct opts *o, struct err *e)
+{
+    char *dir = path_dir(o->out);
+
+    if (file_same(dir, o->statistics))
+        err_set(e, ERR_WORK, "%s: lies among the statistics, which it could "
+            "take the place of; name another folder", o->out);
+    free(dir);
+    return e->code;
+}
+
 static int
 run(const struct opts *o, struct err *e)
 {
@@ -36,6 +50,8 @@ run(const struct opts *o, struct err *e)
     struct model *m = NULL;
 
     if (model_open(&m, o->model, &how, e) == 0 &&
+        checkpoint_spared(model_checkpoint(m), o->out, e) == 0 &&
+        check_place(o, e) == 0 &&
         importance_collect(&im, m, o->statistics, e) == 0) {
         im.legacy = o->legacy;
         im.datasets = datasets;

@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/option.h"
 #include "lib/base/str.h"
+#include "lib/format/checkpoint.h"
 #include "lib/format/safetensors.h"
 #include "lib/model/model.h"
 #include "lib/text/ids.h"
@@ -76,7 +77,8 @@ run(const char *path, const struct ids *ids, const char *out, struct err *e)
         struct rows rows = { &w, m, vocab, &bad };
 
         s = session_new(m, 0, pool);
-        if (st_writer_open(&w, out, &spec, 1, NULL, e) == 0 &&
+        if (checkpoint_spared(model_checkpoint(m), out, e) == 0 &&
+            st_writer_open(&w, out, &spec, 1, NULL, e) == 0 &&
             session_each(s, ids->v, ids->n, NULL, write_row, &rows, e) == 0 &&
             bad.code == 0)
             st_writer_close(&w, e);

@@ -71,6 +71,9 @@ print_text(struct tokenizer *t, const char *line, size_t n, bool skip,
 
     if (list == NULL)
         return e->code;
+    if (!json_is_array(list))
+        err_set(e, ERR_WORK, "%s: is no array of ids; write one a line, such "
+            "as [1,2,3]", place);
     json_array_foreach(list, i, id) {
         json_int_t v = json_integer_value(id);
 

@@ -116,6 +116,8 @@ int file_write(const char *path, const void *p, size_t n, struct err *e);
 /* mkdir -p */
 int file_mkdirs(const char *dir, struct err *e);
 bool file_exists(const char *path);
+/* Whether both names are there and lead to one file or folder. */
+bool file_same(const char *a, const char *b);
 /* Remove temporaries and die by the signal. Call once from main. */
 void file_catch_signals(void);
 

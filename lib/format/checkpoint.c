@@ -355,6 +355,16 @@ checkpoint_unchanged(const struct checkpoint *c, struct err *e)
     return 0;
 }
 
+int
+checkpoint_spared(const struct checkpoint *c, const char *out, struct err *e)
+{
+    for (size_t i = 0; i < c->n_files; i++)
+        if (file_same(c->files[i].path, out))
+            return err_set(e, ERR_WORK, "%s: is a file of the model, which "
+                "would be lost; name another", out);
+    return 0;
+}
+
 void
 checkpoint_close(struct checkpoint *c)
 {

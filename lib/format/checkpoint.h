@@ -78,6 +78,9 @@ struct checkpoint {
 int checkpoint_open(struct checkpoint *c, const char *path, struct err *e);
 /* Error if a file of weights is no longer what it was when it was opened. */
 int checkpoint_unchanged(const struct checkpoint *c, struct err *e);
+/* Error if `out`, which is about to be written, is a file of the checkpoint. */
+int checkpoint_spared(const struct checkpoint *c, const char *out,
+    struct err *e);
 void checkpoint_close(struct checkpoint *c); /* twice is fine */
 
 /* NULL if there is none of that name. */

@@ -324,6 +324,30 @@ def never_waits(b):
         os.rename(path + ".away", path)
 
 
+def not_over_the_model(b):
+    """no output takes the place of a file of the model or of statistics"""
+    folder = make(os.path.join(b.top, "model"))
+    link = os.path.join(b.top, "link.gguf")
+    b.model = folder
+    b.ok("fingerprint", "fingerprint", **b.fingerprint_args(layers=LAYERS))
+    gguf = candidate(b, "q8", "Q8_0")
+    os.symlink(gguf, link)
+    for model, out in ((gguf, gguf), (link, gguf),
+                       (folder, os.path.join(folder, "model.safetensors")),
+                       (folder, os.path.join(folder, "config.json")),
+                       (folder, os.path.join(folder, "tokenizer.json"))):
+        with open(out, "rb") as f:
+            before = f.read()
+        refused("is a file of the model, which would be lost; name another",
+                "logits", model, "-t", "1", "-o", out)
+        refused("is a file of the model, which would be lost; name another",
+                "imatrix", model, b.top, "-o", out)
+        with open(out, "rb") as f:
+            step.equal(f.read() == before, True, out)
+    refused("lies among the statistics", "imatrix", folder, b.top, "-o",
+            os.path.join(b.top, "head.safetensors"))
+
+
 def little_memory(b):
     """where memory is short one line says so; nothing crashes or hangs"""
     prepare(b)
@@ -355,7 +379,7 @@ def little_memory(b):
 
 
 TESTS = [matrix, rules, windows, bad_requests, not_finite, full_disk,
-         never_waits]
+         never_waits, not_over_the_model]
 if not os.environ.get("QUERN_SANITIZED"):  # their shadow needs the memory
     TESTS.append(little_memory)
 

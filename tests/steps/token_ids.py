@@ -58,6 +58,10 @@ def main():
           "quern-tokenize: standard input:1: entry 2 is no id of this "
           "tokenizer; ids are whole numbers below 2048\n",
           "an id that is none is refused", why)
+    status, out, why = run(["-d", MODEL], '[1]\n{"a": 1}\n')
+    check(status == 1 and why ==
+          "quern-tokenize: standard input:2: is no array of ids; write one a "
+          "line, such as [1,2,3]\n", "an object is no list of ids", why)
     status, out, why = run(["no/such/model"], "")
     check(status == 1 and why.startswith(
         "quern-tokenize: no/such/model: cannot open: "),
