@@ -22,9 +22,6 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-# the name of tokenizers.py beside this must not hide the package
-sys.path = [p for p in sys.path if os.path.abspath(p or ".") != HERE]
 TOOL = os.environ.get("QUERN_CHAT_LINES", os.path.join(
     os.environ.get("QUERN_TESTS", "out/tests"), "tools", "chat_lines"))
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"

@@ -8,7 +8,7 @@ tar.gz that holds one, such as the source package of llama-cpp-python:
 
   pip download --no-deps --no-binary :all: -d out/vocab llama-cpp-python
 
-Without PLACE, what that line fetched is taken; tests/long/tokenizers.py runs it.
+Without PLACE, what that line fetched is taken; tests/long/tokenizer_families.py runs it.
 
 Each vocabulary is tried three ways: quern's ids of the .inp strings against
 llama.cpp's own in .out; quern's ids from the GGUF keys against the package
@@ -20,7 +20,6 @@ out/tests/tools/tokenize_lines (QUERN_TOKENIZE_LINES names another).
 """
 import argparse
 import glob
-import importlib.util
 import json
 import os
 import subprocess
@@ -28,17 +27,7 @@ import sys
 import tarfile
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path = [p for p in sys.path if os.path.abspath(p or ".") != HERE]
-
-
-def sibling(name):
-    spec = importlib.util.spec_from_file_location(
-        "quern_" + name, os.path.join(HERE, name + ".py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+import tokenizer_families as families
 
 try:
     import gguf
@@ -46,7 +35,6 @@ except ImportError:
     print("ok 1 - vocabularies # SKIP the Python package gguf is missing")
     print("1..1")
     sys.exit(0)
-families = sibling("tokenizers")
 
 # llama.cpp's pre name to the family whose tokenizer.json splits alike
 PRE = {"gpt-2": "gpt2", "mpt": "gpt2", "llama-bpe": "llama3",

@@ -46,7 +46,8 @@ def find_torch():
     if not os.path.exists(os.path.join(VENV, 'ready')):
         subprocess.run([sys.executable, '-m', 'venv', '--clear', VENV],
                        check=True)
-        subprocess.run([python, '-m', 'pip', 'install', '-q'] + PACKAGES,
+        subprocess.run([python, '-m', 'pip', 'install', '-q',
+                        '--no-compile'] + PACKAGES,
                        check=True)
         open(os.path.join(VENV, 'ready'), 'w').close()
     os.execv(python, [python] + sys.argv)

@@ -1,5 +1,5 @@
 /*
- * tokenize_lines.c - a tokenizer at work, for tests/interop/tokenizers.py
+ * tokenize_lines.c - a tokenizer at work, for tests of tests/interop
  *
  * usage: tokenize_lines TOKENIZER
  *        tokenize_lines TOKENIZER FILE ROUNDS

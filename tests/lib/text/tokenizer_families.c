@@ -1,6 +1,6 @@
 /*
  * Small tokenizers of every family against ids that the package `tokenizers`
- * gave: tests/interop/tokenizers.py --vectors made them.
+ * gave: tests/interop/tokenizer_families.py --vectors made them.
  */
 #include "lib/text/tokenizer.h"
 

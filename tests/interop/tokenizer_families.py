@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""tokenizers.py - quern's ids against the `tokenizers` package, family by family
+"""quern's ids against the `tokenizers` package, family by family
 
-  tokenizers.py [--count N] [--seed N] [--only NAME] [--speed]
-  tokenizers.py --vectors tests/data/tokenizer/families
+  tokenizer_families.py [--count N] [--seed N] [--only NAME] [--speed]
+  tokenizer_families.py --vectors tests/data/tokenizer/families
 
 For every family of tokenizers a tokenizer.json is trained here, with exactly the
 family's normalizer, pre-tokenizer, post-processor and decoder, and N generated
@@ -26,10 +26,6 @@ import tempfile
 import time
 import unicodedata
 
-# this file's own name must not hide the package
-sys.path = [p for p in sys.path
-            if os.path.abspath(p or ".") != os.path.dirname(
-                os.path.abspath(__file__))]
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 

@@ -43,8 +43,8 @@ def main():
         subprocess.run(FETCH, check=False)
     subprocess.run([sys.executable, "-m", "pip", "install", "-q",
                     "transformers"], check=False)
-    run("tokenizers.py", "--count", COUNT, "--seed", "2")
-    run("tokenizers.py", "--speed")
+    run("tokenizer_families.py", "--count", COUNT, "--seed", "2")
+    run("tokenizer_families.py", "--speed")
     run("vocabularies.py", "--count", COUNT)
     run("chat.py", "--seed", "2")
     print("1..%d" % number)
