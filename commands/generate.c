@@ -158,8 +158,8 @@ main(int argc, char **argv)
 
     while ((c = option_next(&scan, argc, argv)) != -1)
         if (!take(&o, c))
-            return option_wrong(&scan, "'-%c': '%s' is no number of ids", c,
-                optarg);
+            return option_wrong(&scan, "'-%c': '%s' is no number of ids; "
+                "write a whole number", c, optarg);
     if (scan.stop)
         return scan.status;
     if (argc - optind != 1 || o.prompt == NULL)

@@ -152,7 +152,7 @@ move(const struct opts *o, struct git_repo *repo, struct release_refs *refs,
     struct timespec t0, t1;
 
     if (!entry) {
-        err_set(e, ERR_USAGE, "reason: is not UTF-8");
+        err_set(e, ERR_USAGE, "reason: is not UTF-8; convert it");
         goto done;
     }
     clock_gettime(CLOCK_MONOTONIC, &t0);

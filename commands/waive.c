@@ -89,7 +89,8 @@ sign_all(const char *dir, const char *key, char **items, int n, struct err *e)
             strcmp(str_of(owner, "keyid"), signer.keyid) != 0)
             continue;
         if (item_is_never_waivable(id))
-            err_set(e, ERR_WORK, "%s: this item may never be waived", id);
+            err_set(e, ERR_WORK, "%s: this item may never be waived; take "
+                "its waiver out of the policy", id);
         else if (sign_one(policy, row, &signer, e) == 0)
             done++;
         if (e->code)

@@ -6,13 +6,14 @@
  */
 #include "lib/model/forward.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "kernels/act.h"
 #include "kernels/interleave.h"
 #include "kernels/matmul.h"
+#include "kernels/measure.h"
 #include "kernels/vec.h"
 #include "lib/base/mem.h"
 
@@ -138,21 +139,6 @@ struct apply_job {
     size_t n, step, act_row;
 };
 
-/* An exponent of ones overflows into the sign when one is added to it. */
-static bool
-has_bad(const float *x, size_t n)
-{
-    uint32_t any = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-
-        memcpy(&bits, &x[i], sizeof bits);
-        any |= (bits & 0x7fffffffu) + 0x00800000u;
-    }
-    return any >> 31;
-}
-
 static void
 encode_task(void *ctx, size_t i, unsigned thread)
 {
@@ -162,7 +148,8 @@ encode_task(void *ctx, size_t i, unsigned thread)
 
     (void)thread;
     for (size_t a = first; a < first + n; a++)
-        j->w->act_bad[a] = has_bad(j->x + a * cols, cols);
+        j->w->act_bad[a] =
+            first_beyond_f32(j->x + a * cols, cols, FLT_MAX) < cols;
     act_encode(j->act_type, (char *)j->w->act + first * j->act_row,
         j->x + first * cols, n, cols);
 }

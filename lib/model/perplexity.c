@@ -244,7 +244,8 @@ divergence_run(struct divergence *d, const struct model *base,
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= model_config(base)->vocab)
             return err_set(e, ERR_WORK,
-                "%s: token %d is outside the vocabulary of %u",
+                "%s: token %d is outside the vocabulary of %u; give a text of "
+                "this model's tokens",
                 model_path(base), (int)ids[i], model_config(base)->vocab);
     d->windows = n / o->window;
     d->per_window = o->window - 1;

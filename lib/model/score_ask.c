@@ -56,7 +56,8 @@ score_one_choice(struct score_work *w, const struct score_seat *seat,
 
     if (c->v[0] < 0 || (size_t)c->v[0] >= vocab)
         return err_set(e, ERR_WORK,
-            "token %d is outside the model's vocabulary of %zu",
+            "token %d is outside the model's vocabulary of %zu; the tokenizer "
+            "is of another model, fetch both again",
             (int)c->v[0], vocab);
     *sum = logits_logprob(seat->logits, vocab, (size_t)c->v[0]);
     r->tokens += c->n;

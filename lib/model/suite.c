@@ -67,8 +67,8 @@ texts(const struct line *l, const json_t *v, const char *key, size_t min,
     for (size_t i = 0; i < count; i++) {
         list[i] = json_string_value(json_array_get(v, i));
         if (list[i] == NULL) {
-            err_set(l->e, ERR_WORK, "%s: '%s' has an entry that is no text",
-                l->place, key);
+            err_set(l->e, ERR_WORK, "%s: '%s' has an entry that is no text; "
+                "put it in quotes", l->place, key);
             return NULL;
         }
     }
@@ -153,7 +153,8 @@ parse_check(const struct line *l)
     const char *type;
 
     if (!is_short && !json_is_object(o))
-        return line_error(l, "'check' is not an object");
+        return line_error(l, "'check' is not an object; write {\"type\": "
+                             "...}");
     type = is_short ? json_get_str(l->item->json, "match", l->place, l->e) :
                       json_get_str(o, "type", l->place, l->e);
     if (type == NULL)
@@ -211,21 +212,24 @@ parse_item(const struct line *l, const char *text, size_t len)
     if (it->json == NULL)
         return l->e->code;
     if (!json_is_object(it->json))
-        return line_error(l, "an item is a JSON object");
+        return line_error(l, "is no JSON object; write an item as {\"id\": "
+                             "..., \"prompt\": ...}");
     it->id = json_get_str(it->json, "id", place, l->e);
     it->prompt = json_get_str(it->json, "prompt", place, l->e);
     if (l->e->code)
         return l->e->code;
     if (it->id[0] == '\0' || strlen(it->id) > SUITE_MAX_ID)
-        return line_error(l, "'id' is empty or longer than 256 bytes");
+        return line_error(l, "'id' is empty or longer than 256 bytes; give it "
+                             "a short one");
 
     const bool has_choices = json_object_get(it->json, "choices") != NULL;
     const bool is_checked = json_object_get(it->json, "match") != NULL ||
         json_object_get(it->json, "check") != NULL;
 
     if (has_choices == is_checked)
-        return line_error(l, "an item has either 'choices' or 'match' or "
-                             "'check'");
+        return line_error(l, has_choices ?
+            "has 'choices' and 'match' or 'check'; take one of them out" :
+            "has neither 'choices' nor 'match' nor 'check'; write one");
     return has_choices ? parse_choice(l) : parse_generate(l);
 }
 
@@ -271,7 +275,7 @@ parse_line(struct suite *s, const char *path, const char *text, size_t len,
     if (len == 0)
         line_error(&l, "the line is empty; delete it");
     else if (len > SUITE_MAX_LINE)
-        line_error(&l, "the line is longer than 64 MiB");
+        line_error(&l, "the line is longer than 64 MiB; split the item");
     else
         parse_item(&l, text, len);
     if (e->code == 0 && it->kind != s->items[0].kind)

@@ -256,8 +256,8 @@ unicode_form(enum normalize_kind kind, const char *s, size_t n,
             (utf8proc_ssize_t)(end - at), &p,
             (utf8proc_option_t)options[kind]);
         if (len < 0)
-            return err_set(e, ERR_WORK, "text: cannot be normalized: %s",
-                utf8proc_errmsg(len));
+            return err_set(e, ERR_WORK, "text: cannot be normalized: %s; "
+                "convert it to UTF-8", utf8proc_errmsg(len));
         str_addn(out, p, (size_t)len);
         free(p);
     }

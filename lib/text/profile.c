@@ -317,8 +317,8 @@ profile_parse(struct profile *p, const char *path, const void *bytes,
     p->seed = (uint64_t)json_get_int(o, "seed", 0, INT64_MAX, path, e);
     counts = json_get_array(o, "counts", path, e);
     if (!e->code && json_array_size(counts) > PROFILE_MAX_DOCUMENTS)
-        err_set(e, ERR_WORK, "%s: holds more than %d documents", path,
-            PROFILE_MAX_DOCUMENTS);
+        err_set(e, ERR_WORK, "%s: holds more than %d documents; delete the "
+            "file and run the traffic stage", path, PROFILE_MAX_DOCUMENTS);
     if (e->code || take_hex(p->source, o, "source_sha256", path, e) ||
         take_hex(p->tokenizer, o, "tokenizer_sha256", path, e))
         goto done;

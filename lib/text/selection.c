@@ -63,8 +63,8 @@ read_doc(struct selection *s, struct doc *d, struct str *norm, struct ids *ids,
     d->id = id != NULL ? mem_strdup(id)
                        : mem_printf("line-%zu", d->line.line);
     if (!corpus_normalize(text, len, norm))
-        err_set(e, ERR_WORK, "%s:%zu: text is not UTF-8", d->line.path,
-            d->line.line);
+        err_set(e, ERR_WORK, "%s:%zu: text is not UTF-8; convert it",
+            d->line.path, d->line.line);
     else if (encode(s, &d->line, text, len, ids, e) == 0) {
         d->text = digest_of(str_get(norm), norm->len);
         if (ids->n == 0 || norm->len == 0)

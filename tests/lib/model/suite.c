@@ -75,9 +75,15 @@ refuses(void **state)
         { OK_LINE "\n", "s.jsonl:2: the line is empty; delete it" },
         { OK_LINE OK_LINE,
             "s.jsonl:2: id 'a' occurs already in line 1; give it its own" },
-        { "[]", "s.jsonl:1: an item is a JSON object" },
+        { "[]", "s.jsonl:1: is no JSON object; write an item as "
+            "{\"id\": ..., \"prompt\": ...}" },
         { "{\"id\":\"a\",\"prompt\":\"p\"}",
-            "s.jsonl:1: an item has either 'choices' or 'match' or 'check'" },
+            "s.jsonl:1: has neither 'choices' nor 'match' nor 'check'; write "
+            "one" },
+        { "{\"id\":\"a\",\"prompt\":\"p\",\"choices\":[\"x\",\"y\"],"
+          "\"answer\":0,\"match\":\"exact\"}",
+            "s.jsonl:1: has 'choices' and 'match' or 'check'; take one of "
+            "them out" },
         { "{\"id\":\"a\",\"prompt\":\"p\",\"choices\":[\"x\",\"y\"],"
           "\"answer\":2}",
             "s.jsonl:1: 'answer' is missing or not a whole number from 0 to "
