@@ -9,7 +9,10 @@
 #include "lib/format/gguf.h"
 #include "lib/inspect/kinds.h"
 
-enum { FEW = 8 }; /* elements of an array that are shown without `all` */
+enum {
+    FEW = 8,       /* elements of an array that are shown without `all` */
+    MOST = 1 << 22 /* with it, of all arrays: each takes some 40 bytes here */
+};
 
 static json_t *
 scalar(enum gguf_kind kind, const uint8_t *p)
@@ -47,10 +50,10 @@ scalar(enum gguf_kind kind, const uint8_t *p)
     }
 }
 
+/* The first n elements. */
 static json_t *
-array(const struct gguf_kv *kv, bool all)
+array(const struct gguf_kv *kv, uint64_t n)
 {
-    const uint64_t n = all || kv->count < FEW ? kv->count : FEW;
     json_t *list = json_array();
 
     if (kv->elem == GGUF_STR) {
@@ -70,16 +73,20 @@ static json_t *
 keys(const struct gguf *g, bool all)
 {
     json_t *list = json_array();
+    uint64_t left = MOST;
 
     for (size_t i = 0; i < g->n_kv; i++) {
         const struct gguf_kv *kv = &g->kv[i];
+        const uint64_t most = all ? left : FEW;
+        const uint64_t shown = kv->count < most ? kv->count : most;
         json_t *o = json_object();
 
         value_set(o, "key", value_string(kv->key));
         value_set(o, "type", json_string(gguf_kind_name(kv->elem)));
         if (kv->kind == GGUF_ARRAY) {
             value_set(o, "count", value_count(kv->count));
-            value_set(o, "value", array(kv, all));
+            value_set(o, "value", array(kv, shown));
+            left -= all ? shown : 0;
         } else if (kv->kind == GGUF_STR) {
             value_set(o, "value", value_text((const char *)kv->raw,
                 (size_t)kv->raw_bytes));

@@ -366,6 +366,20 @@ def cut(b):
     step.check("x" * 59 + " ...\n" in show(path)[0], show(path)[0])
 
 
+def long_arrays(b):
+    """arrays whole take no more memory than named, however long they are"""
+    most, arrays = 1 << 22, b""
+    for key, n in (b"a", most - 5), (b"b", 9):
+        arrays += struct.pack("<Q", 1) + key + struct.pack("<IIQ", 9, 0, n) + \
+            bytes(n)
+    path = b.put("long.gguf",
+                 b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + arrays)
+    step.equal([len(k["value"]) for k in show(path)[1]["metadata"]], [8, 8])
+    if not os.environ.get("QUERN_SANITIZED"):  # seconds, and nothing of ours
+        step.equal([len(k["value"]) for k in show(path, "-a")[1]["metadata"]],
+                   [most - 5, 5])
+
+
 def tokens(b):
     """token files whose texts do not cover their ids are refused"""
     path = os.path.join(b.top, "tokens.safetensors")
@@ -402,4 +416,5 @@ def hostile(b):
 
 if __name__ == "__main__":
     step.main([checkpoint, sharded, broken_models, ignored, built, imatrix,
-               small_files, refuses, terminal, cut, tokens, hostile])
+               small_files, refuses, terminal, cut, long_arrays, tokens,
+               hostile])
