@@ -112,7 +112,7 @@ class Outcome:
                 self.passed += 1
             else:
                 self.failed += 1
-        whole = re.search(r"^1\.\.0\s*# skip (.*)$", text, re.I | re.M)
+        whole = re.search(r"^1\.\.0\s*# skip:? (.*)$", text, re.I | re.M)
         if whole:
             self.skip(whole[1])
         if status != 0 and self.failed == 0 or \
