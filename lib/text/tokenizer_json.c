@@ -4,13 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/file.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/text/tokenizer_impl.h"
 #include "lib/text/utf8.h"
 
-/* Bytes of a tokenizer.json; Gemma's has 34 million. */
-enum { FILE_MOST = 128 << 20, TEMPLATE_MOST = 64 };
+/*
+ * Bytes of a tokenizer.json, and commas and colons in it; Gemma's has 34 and
+ * two million.
+ */
+enum { FILE_MOST = 128 << 20, MARKS_MOST = 8 << 20, TEMPLATE_MOST = 64 };
 
 /* Is `key` there with a value that would change what the model does? */
 static bool
@@ -343,11 +347,35 @@ read_all(struct tokenizer *t, const json_t *j, const char *path,
     return tokenizer_finish(t, path, e);
 }
 
+/*
+ * A parsed file takes memory by its values, and each value has a comma or a
+ * colon before it: their number bounds the memory before any is taken.
+ */
+static json_t *
+read_bounded(const char *path, struct err *e)
+{
+    struct blob b = { 0 };
+    json_t *j = NULL;
+    size_t marks = 0;
+
+    if (blob_read(&b, path, FILE_MOST, e) != 0)
+        return NULL;
+    for (size_t i = 0; i < b.len; i++)
+        marks += (size_t)(b.p[i] == ',') + (size_t)(b.p[i] == ':');
+    if (marks > MARKS_MOST)
+        err_set(e, ERR_WORK, "%s: has more than %d commas and colons; is it a "
+            "tokenizer's file?", path, (int)MARKS_MOST);
+    else
+        j = json_parse(b.p, b.len, path, e);
+    blob_release(&b);
+    return j;
+}
+
 int
 tokenizer_open(struct tokenizer **t, const char *json_path,
     const char *config_path, struct err *e)
 {
-    json_t *j = json_read(json_path, FILE_MOST, NULL, e);
+    json_t *j = read_bounded(json_path, e);
 
     *t = NULL;
     if (j == NULL)

@@ -324,6 +324,14 @@ def never_waits(b):
         os.rename(path + ".away", path)
 
 
+def bounded_memory(b):
+    """a small file that would take gigabytes in memory is refused before"""
+    model = make(os.path.join(b.top, "model"))
+    with open(os.path.join(model, "tokenizer.json"), "wb") as f:
+        f.write(b'{"a": [' + b"0," * (9 << 20) + b"0]}")
+    refused("has more than 8388608 commas and colons", "tokenize", model)
+
+
 def not_over_the_model(b):
     """no output takes the place of a file of the model or of statistics"""
     folder = make(os.path.join(b.top, "model"))
@@ -379,7 +387,7 @@ def little_memory(b):
 
 
 TESTS = [matrix, rules, windows, bad_requests, not_finite, full_disk,
-         never_waits, not_over_the_model]
+         never_waits, not_over_the_model, bounded_memory]
 if not os.environ.get("QUERN_SANITIZED"):  # their shadow needs the memory
     TESTS.append(little_memory)
 
