@@ -20,4 +20,11 @@ void matmul_dot_neon(float *y, size_t ldy, const void *w, enum qtype t,
 void matmul_float_neon(float *y, size_t ldy, const void *w, enum qtype t,
     size_t row0, size_t row1, size_t cols, const void *act, size_t n_act);
 
+float dot_neon(const float *a, const float *b, size_t n);
+void attn_scores_neon(float *s, size_t lds, const float *q, size_t ldq,
+    size_t n_q, const float *k, size_t ldk, size_t n_k, size_t dim,
+    float scale);
+void attn_mix_neon(float *y, size_t ldy, const float *p, size_t ldp, size_t n_q,
+    const float *v, size_t ldv, size_t n_k, size_t dim);
+
 #endif
