@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 
-from project import BIN, Project, check, equal, main, settle
+from project import BIN, HEAD, Project, check, equal, main, settle
 from real import lines
 
 sys.path.insert(0, "tests/steps")
@@ -17,20 +17,7 @@ import step  # noqa: E402
 ITEMS = {"valid.txt": 60, "calibration.jsonl": 250, "traffic.jsonl": 300,
          "facts.jsonl": 60, "facts-more.jsonl": 30, "reasoning.jsonl": 40,
          "instructions.jsonl": 40, "retrieval.jsonl": 6, "edge.jsonl": 40}
-POLICY = """\
-quern: 1
-name: tiny
-profile: production
-model: {source: SOURCE, name: tiny, license: apache-2.0}
-owners:
-  before: &m {principal: modeling@example.org, key: keys/modeling}
-  calibration: *m
-  convert: *m
-  ship: &p {principal: platform@example.org, key: keys/platform}
-  after: *p
-record: {signers: keys/allowed_signers, repository: releases.git}
-before:
-  quality-budget:
+POLICY = HEAD.replace("source: model", "source: SOURCE") + """\
     pooled-drop: 60
     suite-drop: 90
     perplexity: {text: data/valid.txt, ratio: 2, limit: 1024}

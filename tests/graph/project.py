@@ -22,7 +22,8 @@ STEPS = ("fingerprint hardware traffic corpus calibrate quantize assemble "
          "evaluate benchmark gate choose archive report release").split()
 PROBES = {"fingerprint", "hardware", "traffic"}
 
-POLICY = """\
+# who owns and signs, up to the figures of the budget
+HEAD = """\
 quern: 1
 name: tiny
 profile: production
@@ -36,6 +37,8 @@ owners:
 record: {signers: keys/allowed_signers, repository: releases.git}
 before:
   quality-budget:
+"""
+POLICY = HEAD + """\
     pooled-drop: 2
     suite-drop: 5
     perplexity: {text: data/valid.txt, ratio: 1.05}
