@@ -4,9 +4,10 @@
 usage: tests/bench/run.py [NAME ...]
 
 NAME is a script or a program of this folder without its suffix: fingerprint,
-memory, evaluate, layer, kernels, generate, bandwidth, llama_cpp. Without one, all
-run; generate then leaves out the 10,000 stages, whose first run of stand-ins
-takes minutes, and llama_cpp runs only if LLAMA names a folder of its programs.
+memory, evaluate, layer, kernels, generate, bandwidth, peak, llama_cpp. Without
+one, all run; generate then leaves out the 10,000 stages, whose first run of
+stand-ins takes minutes, and llama_cpp runs only if LLAMA names a folder of its
+programs.
 Timings are observations of one machine at one moment: compare within a run.
 """
 import datetime
@@ -23,6 +24,7 @@ NAMES = {
     "generate": ["tests/bench/generate.py", "100", "1000"],
     "kernels": ["out/bench/kernels"],
     "bandwidth": ["out/bench/bandwidth"],
+    "peak": ["out/bench/peak"],
 }
 if os.environ.get("LLAMA"):
     NAMES["llama_cpp"] = ["tests/bench/llama_cpp.py"]
