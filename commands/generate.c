@@ -1,7 +1,7 @@
 /*
  * quern-generate - what a model writes after a text
  *
- * usage: quern generate MODEL -p TEXT [-n N]
+ * usage: quern generate MODEL -p TEXT [-n N] [-c | -r] [-i]
  * Greedy: the most likely token each time. The text comes out as it is written.
  */
 #include <stdio.h>
@@ -12,15 +12,19 @@
 #include "lib/base/option.h"
 #include "lib/base/str.h"
 #include "lib/model/model.h"
+#include "lib/text/chat.h"
 #include "lib/text/utf8.h"
 
 static const char usage[] =
-    "usage: quern generate MODEL -p TEXT [-n N] [-r] [-i]\n"
+    "usage: quern generate MODEL -p TEXT [-n N] [-c | -r] [-i]\n"
     "\n"
     "  MODEL        a model's folder or a .gguf file\n"
     "  -p, --prompt text to write on after; the tokenizer puts around it what\n"
     "               it always does\n"
     "  -n N         at most so many new tokens (default 128)\n"
+    "  -c, --chat   the text is a user's message: the model's chat template "
+    "is\n"
+    "               put around it, and the answer is written\n"
     "  -r           raw: nothing is put around the text\n"
     "  -i, --ids    print a JSON array of the new ids instead of text\n";
 
@@ -29,7 +33,7 @@ enum { WORTH_A_COPY = 32 }; /* tokens */
 struct opts {
     const char *model, *prompt;
     unsigned long long n;
-    bool raw, ids;
+    bool chat, raw, ids;
 };
 
 /* Prints what has become certain: a half character waits for its other half. */
@@ -90,6 +94,27 @@ write_on(const struct opts *o, const struct model *m,
     return e->code;
 }
 
+/* A chat template writes the special tokens itself. */
+static int
+encode_prompt(const struct opts *o, struct tokenizer *t,
+    struct ids *ids, struct err *e)
+{
+    const struct chat_message m = { "user", o->prompt };
+    struct str text = { 0 };
+
+    if (!o->chat)
+        str_add(&text, o->prompt);
+    else if (chat_render(t, o->model, &m, 1, true, &text, e) != 0)
+        goto done;
+    tokenizer_encode(t, str_get(&text), text.len, !o->raw && !o->chat, ids, e);
+    if (e->code == 0 && ids->n == 0)
+        err_set(e, ERR_WORK,
+            "the prompt has no tokens; write at least one character");
+done:
+    str_release(&text);
+    return e->code;
+}
+
 static int
 run(const struct opts *o, struct err *e)
 {
@@ -106,14 +131,9 @@ run(const struct opts *o, struct err *e)
         err_set(e, ERR_WORK,
             "the prompt is not valid UTF-8; convert it to UTF-8");
     else if (model_open(&m, o->model, &opts, e) == 0 &&
-        tokenizer_encode(model_tokenizer(m), o->prompt, len, !o->raw, &ids,
-            e) == 0) {
-        if (ids.n == 0)
-            err_set(e, ERR_WORK,
-                "the prompt has no tokens; write at least one character");
+        encode_prompt(o, model_tokenizer(m), &ids, e) == 0) {
         s = session_new(m, 0, pool);
-        if (e->code == 0)
-            write_on(o, m, model_tokenizer(m), s, &ids, e);
+        write_on(o, m, model_tokenizer(m), s, &ids, e);
     }
     session_free(s);
     ids_release(&ids);
@@ -132,6 +152,8 @@ take(struct opts *o, int c)
         return true;
     case 'n':
         return str_to_u64(optarg, INT32_MAX, &o->n);
+    case 'c':
+        return o->chat = true;
     case 'r':
         return o->raw = true;
     case 'i':
@@ -146,12 +168,13 @@ main(int argc, char **argv)
 {
     static const struct option longer[] = {
         { "prompt", required_argument, NULL, 'p' },
+        { "chat", no_argument, NULL, 'c' },
         { "ids", no_argument, NULL, 'i' },
         { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     struct option_scan scan = { .prog = "quern-generate", .usage = usage,
-        .known = ":hp:n:ri", .longer = longer };
+        .known = ":hp:n:cri", .longer = longer };
     struct opts o = { .n = 128 };
     struct err e = { 0 };
     int c;
@@ -164,6 +187,8 @@ main(int argc, char **argv)
         return scan.status;
     if (argc - optind != 1 || o.prompt == NULL)
         return option_wrong(&scan, "name one model and a prompt (-p)");
+    if (o.chat && o.raw)
+        return option_wrong(&scan, "take -c or -r, not both");
     o.model = argv[optind];
     run(&o, &e);
     return err_exit("quern-generate", &e);

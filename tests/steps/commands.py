@@ -5,6 +5,7 @@ import array
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -154,6 +155,33 @@ def matrix(b):
             step.equal(out, new, name)
         step.equal(ok("generate", model, "-p", "The miller", "-n", "0"), "\n")
     return "off by: " + ", ".join(notes)
+
+
+def chat(b):
+    """generate --chat puts the model's own template around a user's message; a
+    model without one, or with one that is not known, says so"""
+    model = os.path.join(b.top, "chat")
+    shutil.copytree(step.MODEL, model)
+    path = os.path.join(model, "tokenizer_config.json")
+    with open(path) as f:
+        keys = json.load(f)
+    args = ["-n", "8", "--ids", "-p"]
+
+    def template(text):
+        with open(path, "w") as f:
+            json.dump(dict(keys, chat_template=text), f)
+
+    refused("chat_template", "generate", step.MODEL, "--chat", *args, "Hi")
+    template("{% for message in messages %}{{'<|im_start|>' + message['role'] "
+             "+ '\n' + message['content'] + '<|im_end|>' + '\n'}}"
+             "{% endfor %}{% if add_generation_prompt %}"
+             "{{ '<|im_start|>assistant\n' }}{% endif %}")
+    step.equal(ok("generate", model, "--chat", *args, "The miller"),
+               ok("generate", model, "-r", *args, "<|im_start|>user\nThe "
+                  "miller<|im_end|>\n<|im_start|>assistant\n"))
+    template("{{ messages[0]['content'] }}")
+    refused("chat template", "generate", model, "--chat", *args, "Hi")
+    refused("not both", "generate", model, "-c", "-r", *args, "Hi", status=2)
 
 
 def rules(b):
@@ -386,7 +414,7 @@ def little_memory(b):
     step.equal(step.leftovers(b.top), [])
 
 
-TESTS = [matrix, rules, windows, bad_requests, not_finite, full_disk,
+TESTS = [matrix, chat, rules, windows, bad_requests, not_finite, full_disk,
          never_waits, not_over_the_model, bounded_memory]
 if not os.environ.get("QUERN_SANITIZED"):  # their shadow needs the memory
     TESTS.append(little_memory)
