@@ -17,13 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/bytes.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/format/fingerprint.h"
 #include "lib/model/layer.h"
+#include "lib/model/products.h"
 #include "lib/model/statistics.h"
 #include "lib/record/stage.h"
 
@@ -35,6 +35,7 @@ static const char tokens_role[] = "corpus/tokens.safetensors";
 struct work {
     struct stage *s;
     struct model *m;
+    gemm_fn *blas;                /* NULL: quern's own products */
     struct safetensors tokens;
     const uint8_t *ids, *offsets; /* I32 [total], I64 [n + 1] in the file */
     uint64_t n, total, longest;   /* windows, tokens */
@@ -112,41 +113,22 @@ layer_fingerprint(const struct work *w, uint32_t layer, struct err *e)
     return f;
 }
 
-/* Whether float products may have other bits elsewhere, for speed's sake. */
-static bool
-may_differ(const struct stage *s)
+/* Who multiplies floats, and a note of it where bits may differ elsewhere. */
+static int
+choose_products(struct work *w, struct err *e)
 {
-    const char *answer = stage_param(s, "reproducible");
-
-    return answer != NULL && strcmp(answer, "false") == 0;
-}
-
-/* NULL: quern's own, the same everywhere, or an error. */
-static gemm_fn *
-products(const struct stage *s, struct err *e)
-{
-    gemm_fn *blas = may_differ(s) ? gemm_ready() : NULL;
-
-    if (may_differ(s) && blas == NULL)
-        err_set(e, ERR_WORK, "libopenblas.so.0: cannot be loaded, and "
-            "'reproducible: false' asks for it; install libopenblas0 or leave "
-            "'reproducible' out");
-    return blas;
-}
-
-static void
-note_products(struct stage *s)
-{
-    if (may_differ(s) && gemm_ready() != NULL)
-        stage_note(s, "openblas", "%s, %s, 1 thread: not reproducible",
+    if (products_choose(&w->blas, stage_param(w->s, "reproducible"), e) == 0 &&
+        w->blas != NULL)
+        stage_note(w->s, "openblas", "%s, %s, 1 thread: not reproducible",
             gemm_version(), gemm_core_name());
+    return e->code;
 }
 
 static int
 open_model(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .no_tokenizer = true, .lazy = true,
-        .blas = products(w->s, e), .pool = w->s->pool };
+        .blas = w->blas, .pool = w->s->pool };
 
     if (model_open(&w->m, stage_src(w->s, "base"), &opts, e))
         return e->code;
@@ -440,9 +422,8 @@ run(struct stage *s, struct err *e)
 {
     struct work w = { .s = s, .fd = { -1, -1 } };
 
-    note_products(s);
-    if (open_tokens(&w, e) == 0 && open_model(&w, e) == 0 &&
-        open_state(&w, e) == 0)
+    if (choose_products(&w, e) == 0 && open_tokens(&w, e) == 0 &&
+        open_model(&w, e) == 0 && open_state(&w, e) == 0)
         go(&w, e);
     for (int i = 0; i < 2; i++) {
         if (w.fd[i] >= 0)

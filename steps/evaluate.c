@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm.h"
 #include "lib/base/json.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
@@ -26,6 +25,7 @@
 #include "lib/judge/sample.h"
 #include "lib/model/model.h"
 #include "lib/model/perplexity.h"
+#include "lib/model/products.h"
 #include "lib/model/score.h"
 #include "lib/record/stage.h"
 
@@ -36,6 +36,7 @@ struct work {
     const char *model, *suite, *role;
     bool is_baseline;
     const struct stage_file *data; /* the suite or the text */
+    gemm_fn *blas;                 /* NULL: quern's own products */
     struct model *m, *base;        /* base: for the divergence, or NULL */
     char digest[DIGEST_HEX];       /* of m */
 };
@@ -57,34 +58,15 @@ check_part(struct work *w, const struct model *m, const struct stage_file *in,
     return e->code;
 }
 
-/* Whether float products may have other bits elsewhere, for speed's sake. */
-static bool
-may_differ(const struct stage *s)
+/* Who multiplies floats, and a note of it where bits may differ elsewhere. */
+static int
+choose_products(struct work *w, struct err *e)
 {
-    const char *answer = stage_param(s, "reproducible");
-
-    return answer != NULL && strcmp(answer, "false") == 0;
-}
-
-/* NULL: quern's own, the same everywhere, or an error. */
-static gemm_fn *
-products(const struct stage *s, struct err *e)
-{
-    gemm_fn *blas = may_differ(s) ? gemm_ready() : NULL;
-
-    if (may_differ(s) && blas == NULL)
-        err_set(e, ERR_WORK, "libopenblas.so.0: cannot be loaded, and "
-            "'reproducible: false' asks for it; install libopenblas0 or leave "
-            "'reproducible' out");
-    return blas;
-}
-
-static void
-note_products(struct stage *s)
-{
-    if (may_differ(s) && gemm_ready() != NULL)
-        stage_note(s, "openblas", "%s, %s, 1 thread: not reproducible",
+    if (products_choose(&w->blas, stage_param(w->s, "reproducible"), e) == 0 &&
+        w->blas != NULL)
+        stage_note(w->s, "openblas", "%s, %s, 1 thread: not reproducible",
             gemm_version(), gemm_core_name());
+    return e->code;
 }
 
 static int
@@ -92,7 +74,7 @@ open_baseline(struct work *w, struct model **m, char digest[DIGEST_HEX],
     struct err *e)
 {
     const struct model_open_opts opts = { .pool = w->s->pool,
-        .exact = true, .blas = products(w->s, e) };
+        .exact = true, .blas = w->blas };
     const char *dir = stage_src(w->s, "base");
     const struct stage_file *f;
 
@@ -114,7 +96,7 @@ static int
 open_candidate(struct work *w, struct err *e)
 {
     const struct model_open_opts opts = { .pool = w->s->pool,
-        .blas = products(w->s, e) };
+        .blas = w->blas };
     size_t i = 0;
     const struct stage_file *f = stage_in_next(w->s, "cand/", &i);
 
@@ -405,6 +387,18 @@ put_unused(struct work *w, struct err *e)
 }
 
 static int
+check_role(const char *role, struct err *e)
+{
+    static const char *const known[] = { "task", "stress", "perplexity" };
+
+    for (size_t i = 0; i < countof(known); i++)
+        if (strcmp(known[i], role) == 0)
+            return 0;
+    return err_set(e, ERR_USAGE, "role: '%.40s' is none of task, stress and "
+        "perplexity; write one of them", role);
+}
+
+static int
 run(struct stage *s, struct err *e)
 {
     struct work w = { .s = s, .model = stage_param(s, "model"),
@@ -412,17 +406,18 @@ run(struct stage *s, struct err *e)
     bool needed;
     size_t i = 0;
 
+    if (check_role(w.role, e))
+        return e->code;
     w.is_baseline = strcmp(w.model, "baseline") == 0;
     w.data = stage_in_next(s, "suite/", &i);
     if (w.data == NULL)
         return err_set(e, ERR_USAGE,
             "a suite is needed; name suite/%s.jsonl with --in", w.suite);
-    note_products(s);
-    if (is_needed(&w, &needed, e))
+    if (choose_products(&w, e) || is_needed(&w, &needed, e))
         return e->code;
     if (!needed)
         put_unused(&w, e);
-    else if (w.role != NULL && strcmp(w.role, "perplexity") == 0)
+    else if (strcmp(w.role, "perplexity") == 0)
         run_perplexity(&w, e);
     else
         run_suite(&w, e);

@@ -241,7 +241,8 @@ read_experts(struct model_config *c, const struct gguf *g, struct err *e)
         c->arch = ARCH_MIXTRAL; /* the same name in GGUF */
     if (c->arch != ARCH_MIXTRAL && c->arch != ARCH_QWEN3MOE)
         return err_set(e, ERR_WORK, "%s: experts ('%s') are not carried out "
-            "for %s; take another model", g->map.path, k.text, arch_gguf_name(c->arch));
+            "for %s; take another model", g->map.path, k.text,
+            arch_gguf_name(c->arch));
     c->experts = get_count(c, g, "expert_count", 0, MODEL_MAX_EXPERTS, e);
     c->experts_used = get_count(c, g, "expert_used_count", 0,
         MODEL_MAX_EXPERTS, e);

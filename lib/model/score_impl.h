@@ -1,7 +1,7 @@
 /*
  * score_impl.h - what the files that score a suite share. Internal to
- * lib/model: score.c shares the items out, score_ids.c makes their tokens, score_ask.c
- * puts them to the model.
+ * lib/model: score.c shares the items out, score_ids.c makes their tokens,
+ * score_ask.c puts them to the model.
  */
 #ifndef QUERN_MODEL_SCORE_IMPL_H
 #define QUERN_MODEL_SCORE_IMPL_H

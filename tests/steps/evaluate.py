@@ -200,6 +200,12 @@ def refused(b):
     args = evaluate_args("facts", "baseline")
     args["srcs"] = {"base": b.model}
     b.refused("evaluate", "e", "model.safetensors", **args)
+    for wrong in {"role": "tasks"}, {"reproducible": "no"}:
+        name, value = list(wrong.items())[0]
+        status, said = b.run("evaluate", "e", **evaluate_args(
+            "facts", "baseline", **wrong))
+        equal(status, 2, said)
+        check(f"{name}: '{value}' is" in said, said)
     b.put("suite/facts.jsonl", '{"id": "a"}\n')
     b.refused("evaluate", "e", "facts.jsonl:1: 'prompt' is missing",
               **evaluate_args("facts", "baseline"))
