@@ -4,8 +4,9 @@
  * usage: out/bench/peak            QUERN_THREADS says with how many threads
  *
  * Every thread multiplies and adds in registers, without memory; wall time of
- * the fastest of many rounds of a millisecond, as CSV: billions of multiplications with
- * addition a second, in float32, of the instruction set in force.
+ * the fastest of many rounds of a millisecond, as CSV: billions of
+ * multiplications with addition a second, in float32, of the instruction set in
+ * force.
  */
 #include <stdio.h>
 #include <string.h>
