@@ -159,12 +159,19 @@ map_open(struct map *m, const char *path, struct err *e)
     return code;
 }
 
+void
+map_let_go(struct map *m)
+{
+    close(m->fd);
+    m->fd = -1;
+}
+
 int
 map_unchanged(const struct map *m, struct err *e)
 {
     struct stat st;
 
-    if (fstat(m->fd, &st) != 0)
+    if ((m->fd < 0 ? stat(m->path, &st) : fstat(m->fd, &st)) != 0)
         return err_sys(e, m->path, "cannot look at it", NULL);
     if ((uint64_t)st.st_size != m->len || (uint64_t)st.st_ino != m->ino ||
         time_ns(st.st_mtim) != m->mtime_ns ||

@@ -58,6 +58,8 @@ struct map {
 };
 
 int map_open(struct map *m, const char *path, struct err *e);
+/* Keeps the mapping and closes its descriptor, for who maps thousands. */
+void map_let_go(struct map *m);
 int map_unchanged(const struct map *m, struct err *e); /* error if it moved */
 void map_close(struct map *m);
 /*
