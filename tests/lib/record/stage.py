@@ -436,6 +436,19 @@ def bad_inputs():
     b.close()
 
 
+def many_inputs():
+    """more inputs than there may be open files"""
+    b = Build()
+    for i in range(600):
+        b.write(f"b/data/many/{i}", str(i))
+        b.args.append(f"--in=data/many/{i}")
+    b.program, b.args = "prlimit", ["--nofile=300:300", STEP] + b.args
+    b.name = "prlimit"
+    same(b.run(), 0, "600 inputs with 300 descriptors")
+    same(b.err, "", "and nothing to say")
+    b.close()
+
+
 def full_disk():
     """Needs a mount; skipped where that is not allowed."""
     b = Build()
@@ -631,8 +644,8 @@ def launcher():
 
 def main():
     for test in (first_and_second_run, reasons, wrong_usage, stage_files, keys,
-                 bad_inputs, full_disk, read_only, kills, two_at_once,
-                 machine_lock, probes, launcher):
+                 bad_inputs, many_inputs, full_disk, read_only, kills,
+                 two_at_once, machine_lock, probes, launcher):
         print("# " + test.__name__)
         test()
     print("1..%d" % count)
