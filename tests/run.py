@@ -33,7 +33,7 @@ ALONE = {"house/compilers.py", "house/sanitize.py", "graph/scale.py"}
 # the longest, begun first, so that none is left over at the end
 FIRST = ["graph/crash.py", "kernels/avx512.py", "interop/llama_cpp.py",
          "graph/tree.py", "interop/tokenizers.py", "lib/model/score.c",
-         "graph/gguf.py", "graph/real.py", "graph/paths.py",
+         "graph/bits.py", "graph/gguf.py", "graph/real.py", "graph/paths.py",
          "steps/release.py", "steps/calibrate.py", "steps/evaluate.py",
          "steps/arches.py", "steps/commands.py"]
 

@@ -29,8 +29,9 @@ def lines(name, count):
         return "".join(line for line, _ in zip(f, range(count)))
 
 
-def real_project(top):
-    policy = POLICY.replace("window: 512", "window: 64")
+def real_project(top, window=64, share=1):
+    """A project with windows of so many tokens, with 1 of share items."""
+    policy = POLICY.replace("window: 512", f"window: {window}")
     policy = policy.replace("hardware: here", "hardware: here, prefill: 32, "
                             "decode: 8, blocks: 1")
     policy = policy.replace("mean: 0.05", "mean: 0.05, tokens: 128")
@@ -41,7 +42,7 @@ def real_project(top):
         source = SOURCES.get(name, name)
         if not os.path.exists(os.path.join(DATA, source)):
             source = "suites/" + name
-        p.put("data/" + name, lines(source, count))
+        p.put("data/" + name, lines(source, -(-count // share)))
     p.gen()
     return p
 
@@ -56,11 +57,11 @@ def descends(name):
           (stem.startswith("gate.") and ".first." not in stem)))
 
 
-def run_all(p):
+def run_all(p, **env):
     """Everything up to the report; a random model passes no gate."""
     done = subprocess.run(["ninja", "-f", p.graph, "quern_tiny_report"],
                           cwd=p.top, capture_output=True, text=True,
-                          env=p.environment())
+                          env=p.environment(**env))
     check(done.returncode == 0, done.stdout[-3000:], done.stderr)
 
 
