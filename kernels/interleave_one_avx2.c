@@ -170,18 +170,20 @@ minima(const struct k4 *k, const uint8_t *sum32)
         spread4(sum32 + 12)));
 }
 
-/* Sub-blocks 2j and 2j + 1 of both groups. */
+/*
+ * Sub-blocks 2j and 2j + 1 of both groups; sc: their scales. The loop is not
+ * unrolled: compilers would keep more in hand than there are registers.
+ */
 INLINE void
 two_q4_k(__m256i sum[PAIR], const uint8_t *const qs[PAIR],
-    const struct k4 k[PAIR], const uint8_t *x, int j)
+    const __m256i sc[PAIR][8], const uint8_t *x, size_t j)
 {
     __m256i lo[PAIR], hi[PAIR];
 
     UNROLL
     for (int g = 0; g < PAIR; g++)
         lo[g] = hi[g] = _mm256_setzero_si256();
-    UNROLL
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         __m256i x0 = spread4(x + 64 * j + 4 * i);
         __m256i x1 = spread4(x + 64 * j + 32 + 4 * i);
 
@@ -195,13 +197,10 @@ two_q4_k(__m256i sum[PAIR], const uint8_t *const qs[PAIR],
     }
     UNROLL
     for (int g = 0; g < PAIR; g++) {
-        __m256i sc = k[g].sc[j / 2];
-        int i = 2 * (j % 2);
-
         sum[g] = _mm256_add_epi32(sum[g], _mm256_madd_epi16(lo[g],
-            two_of(sc, i, i)));
+            sc[g][2 * j]));
         sum[g] = _mm256_add_epi32(sum[g], _mm256_madd_epi16(hi[g],
-            two_of(sc, i + 1, i + 1)));
+            sc[g][2 * j + 1]));
     }
 }
 
@@ -214,26 +213,31 @@ pair_q4_k(__m256 s[PAIR], const uint8_t *const w[PAIR], const uint8_t *act,
 
     for (size_t b = 0; b < cols / 256; b++) {
         __m256i sum[PAIR] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
-        const uint8_t *x = act + 256 * b, *at[PAIR], *qs[PAIR];
-        struct k4 k[PAIR];
+        const uint8_t *at[PAIR], *qs[PAIR];
+        __m256i low[PAIR], sc[PAIR][8];
 
         UNROLL
         for (int g = 0; g < PAIR; g++) {
+            struct k4 k;
+
             at[g] = w[g] + 1152 * b;
             qs[g] = at[g] + SIDE_Q4_K_QS;
-            k[g] = k4_scales(at[g] + SIDE_Q4_K_SC);
+            k = k4_scales(at[g] + SIDE_Q4_K_SC);
+            UNROLL
+            for (int i = 0; i < 8; i++)
+                sc[g][i] = two_of(k.sc[i / 4], i % 4, i % 4);
+            low[g] = minima(&k, sums + 16 * b);
         }
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            fetch(&all, 1152 * b + 288 * (size_t)j, 288);
-            two_q4_k(sum, qs, k, x, j);
+        for (size_t j = 0; j < 4; j++) {
+            fetch(&all, 1152 * b + 288 * j, 288);
+            two_q4_k(sum, qs, sc, act + 256 * b, j);
         }
         UNROLL
         for (int g = 0; g < PAIR; g++) {
             __m256 a = spread_float(d + 4 * b);
 
             s[g] = chain(s[g], sum[g], side_f16(at[g] + SIDE_Q4_K_D), a);
-            s[g] = chain(s[g], minima(&k[g], sums + 16 * b), _mm256_xor_ps(
+            s[g] = chain(s[g], low[g], _mm256_xor_ps(
                 side_f16(at[g] + SIDE_Q4_K_DMIN), _mm256_set1_ps(-0.0f)), a);
         }
     }
