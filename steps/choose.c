@@ -169,6 +169,21 @@ static const char *const best_words[BOTTLENECK_COUNT] = {
     [BOTTLENECK_COST] = "cheapest to serve",
 };
 
+/* A row with one figure, and what it may be at most where that is estimated. */
+static char *
+limit_line(const json_t *row)
+{
+    const json_t *upper = json_object_get(row, "upper");
+    char *bound = upper ? mem_printf(", at most %.4g", json_number_value(upper))
+                        : mem_strdup("");
+    char *line = mem_printf("%s %s: %.4g%s (limit %.4g)", text(row, "verdict"),
+        text(row, "suite"), json_number_value(json_object_get(row, "value")),
+        bound, json_number_value(json_object_get(row, "limit")));
+
+    free(bound);
+    return line;
+}
+
 /* Every row that is not PASS, in words. */
 static json_t *
 reasons(const struct candidate *c)
@@ -192,10 +207,7 @@ reasons(const struct candidate *c)
                 100.0 * json_number_value(json_object_get(row, "upper")),
                 100.0 * json_number_value(json_object_get(row, "margin")));
         else
-            line = mem_printf("%s %s: %.4g (limit %.4g)", text(row, "verdict"),
-                text(row, "suite"),
-                json_number_value(json_object_get(row, "value")),
-                json_number_value(json_object_get(row, "limit")));
+            line = limit_line(row);
         if (json_is_integer(need)) {
             char *more = mem_printf("%s; %lld items would decide", line,
                 (long long)json_integer_value(need));

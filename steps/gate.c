@@ -275,20 +275,22 @@ word_of(const json_t *row, const char *key)
     return s ? s : "";
 }
 
-/* "facts drop 0.4 <= 1.9 of 5 points" for one row. */
+/* One row: "facts drop 0.40, at most 1.90 (limit 5.00) points of 300". */
 static void
 row_text(struct str *s, const json_t *row)
 {
+    str_addf(s, "%s%s ", s->len ? "; " : "", word_of(row, "suite"));
     if (json_object_get(row, "drop") != NULL)
-        str_addf(s, "%s%s drop %.2f, at most %.2f (limit %.2f) points of %lld",
-            s->len ? "; " : "", word_of(row, "suite"),
+        str_addf(s, "drop %.2f, at most %.2f (limit %.2f) points of %lld",
             100.0 * figure_of(row, "drop"), 100.0 * figure_of(row, "upper"),
             100.0 * figure_of(row, "margin"),
             (long long)json_integer_value(json_object_get(row, "n")));
-    else
-        str_addf(s, "%s%s %.4g (limit %.4g)", s->len ? "; " : "",
-            word_of(row, "suite"), figure_of(row, "value"),
-            figure_of(row, "limit"));
+    else {
+        str_addf(s, "%.4g", figure_of(row, "value"));
+        if (json_object_get(row, "upper") != NULL)
+            str_addf(s, ", at most %.4g", figure_of(row, "upper"));
+        str_addf(s, " (limit %.4g)", figure_of(row, "limit"));
+    }
 }
 
 /*

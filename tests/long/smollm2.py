@@ -192,6 +192,20 @@ def graph():
     quern("gen", "policy.yaml")
 
 
+def suites():
+    """Points of each suite, baseline and candidates, as lines of notes."""
+    rows = {}
+    for cand in "q8", "q4k-m", "q4-0":
+        with open(os.path.join(TOP, f"build/gate/{cand}.json")) as f:
+            for r in json.load(f)["rows"]:
+                if "drop" in r:
+                    rows.setdefault(r["suite"], {"baseline": r["base"]})[
+                        cand] = r["base"] - r["drop"]
+    return "".join(f"# {suite}: " + ", ".join(
+        f"{who} {100 * points:.1f}" for who, points in row.items()) + "\n"
+        for suite, row in rows.items())
+
+
 def policy(g, modules):
     """the whole production policy ends in a release that verifies"""
     graph()
@@ -202,7 +216,7 @@ def policy(g, modules):
     step.equal(done.returncode, 0, done.stdout[-2000:])
     minutes = (time.monotonic() - start) / 60
     print("".join(f"# {line}\n" for line in
-                  quern("table", "build").splitlines()), end="")
+                  quern("table", "build").splitlines()) + suites(), end="")
     with open(os.path.join(TOP, "build/base/model.fp.json")) as f:
         step.check(json.load(f)["quantized"], "the source is quantized")
     with open(os.path.join(TOP, "build/report.html")) as f:

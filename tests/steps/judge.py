@@ -51,8 +51,10 @@ def put_unused(b, model, name):
     return [f"eval/{model}/{name}.json", f"eval/{model}/{name}.jsonl"]
 
 
-def put_perplexity(b, model, shift, kl=None, **more):
-    windows = [511 * (1.0 + 0.1 * (i % 3) + shift) for i in range(64)]
+def put_perplexity(b, model, shift, kl=None, spread=0.0, **more):
+    """Windows that differ from a shift of 0 by shift - spread, shift + spread."""
+    windows = [511 * (1.0 + 0.1 * (i % 3) + shift + spread * (-1) ** i)
+               for i in range(64)]
     b.put(f"eval/{model}/perplexity.json", json.dumps(dict({
         "schema": "quern.perplexity/1", "text_sha256": sha("text"),
         "tokens": 64 * 512, "scored": 64 * 511, "window": 512, "nll": 1.1,
@@ -327,6 +329,20 @@ def none_passes(b):
     equal(d["items"][-1]["verdict"], "FAIL")
 
 
+def near_a_limit(b):
+    """What is within a limit, but not surely, fails, and both figures are told."""
+    ins = lossless(b, cand="a")
+    put_perplexity(b, "a", 0.045, spread=0.06)
+    v = gate(b, ins, cand="a")
+    near(row(v, "perplexity")["value"], 1.0460, 1e-4)
+    check("perplexity 1.046, at most 1.059" in json.dumps(v["items"]), v)
+    policy = dict(POLICY, candidates=[{"name": "a"}])
+    b.put("policy.json", json.dumps(policy))
+    d = choose(b, ["gate/a.json", "bench/a.json", "policy.json"])
+    check(d["candidates"][0]["reasons"][0].startswith(
+        "FAIL perplexity: 1.046, at most 1.059"), d)
+
+
 def waived(b):
     """What fails only a waived item may ship, and the table says so."""
     ins = []
@@ -420,5 +436,5 @@ def no_gnuplot(b):
 
 if __name__ == "__main__":
     main([equal_models, known_figures, clear_loss, too_few, limits, damaged,
-          incomparable, two_looks, best_of_passing, none_passes, waived, table,
-          report, no_gnuplot])
+          incomparable, two_looks, best_of_passing, none_passes, near_a_limit,
+          waived, table, report, no_gnuplot])
