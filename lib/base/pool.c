@@ -1,9 +1,11 @@
 /*
  * pool.c - see pool.h
  *
- * One round at a time. Tasks are claimed from a shared counter; workers spin
- * shortly for the next round before they sleep, because a forward pass is many
- * short rounds.
+ * One round at a time. Tasks are claimed from a shared counter. A worker that
+ * comes too late for a round is not waited for: on a busy machine it may come a
+ * time slice late, and a forward pass is hundreds of rounds a token. Workers
+ * spin shortly for the next round before they sleep, and so does the caller for
+ * the last tasks.
  */
 #include "lib/base/pool.h"
 
@@ -11,6 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "lib/base/mem.h"
@@ -18,17 +21,25 @@
 
 enum { THREADS_MAX = 1024, SPINS = 2000 };
 
+/*
+ * The state of the round in one word, so that joining and closing it exclude
+ * each other: its number, whether it may be joined, how many workers are in it.
+ */
+static const uint64_t ROUND = 1ULL << 32, OPEN = 1ULL << 31;
+
 struct pool {
     unsigned threads; /* with the caller */
     pthread_t *ids;   /* threads - 1; owned */
     pthread_mutex_t turn; /* callers take turns */
 
-    pthread_mutex_t lock;
+    atomic_uint_fast64_t state;
+    pthread_mutex_t lock;       /* for sleeping, and nothing else */
     pthread_cond_t wake, done;
-    atomic_uint round; /* changes when there is work; under lock */
-    bool quit;
-    atomic_uint busy; /* workers that have not finished this round */
+    atomic_uint asleep;         /* workers that need `wake` */
+    atomic_bool waits;          /* the caller needs `done` */
+    atomic_bool quit;
 
+    /* of the round; written while no worker is in one */
     size_t n;
     atomic_size_t next; /* first task that is not claimed */
     void (*fn)(void *ctx, size_t i, unsigned thread);
@@ -73,34 +84,77 @@ work(struct pool *p, unsigned thread)
     inside_thread = outer_thread;
 }
 
+/* Whether there is an open round other than the one numbered `seen`. */
+static bool
+has_round(uint64_t state, uint64_t seen)
+{
+    return (state & OPEN) != 0 && state / ROUND != seen;
+}
+
+/* Workers in the round. */
+static uint64_t
+workers_in(uint64_t state)
+{
+    return state % OPEN;
+}
+
+/* Sleeps until there is a round to join, or none will come. */
+static void
+sleep_for_round(struct pool *p, uint64_t seen)
+{
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->asleep, 1);
+    while (!has_round(atomic_load(&p->state), seen) && !atomic_load(&p->quit))
+        pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->asleep, 1);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Joins a round that is not `seen`: true, and its number; false to quit. */
+static bool
+join_round(struct pool *p, uint64_t *seen)
+{
+    for (int spins = 0; !atomic_load(&p->quit);) {
+        uint64_t state = atomic_load(&p->state);
+
+        if (has_round(state, *seen)) {
+            if (!atomic_compare_exchange_weak(&p->state, &state, state + 1))
+                continue;
+            *seen = state / ROUND;
+            return true;
+        }
+        if (spins++ < SPINS)
+            pause_briefly();
+        else
+            sleep_for_round(p, *seen);
+    }
+    return false;
+}
+
+static void
+leave_round(struct pool *p)
+{
+    uint64_t left = atomic_fetch_sub(&p->state, 1) - 1;
+
+    if ((left & OPEN) != 0 || workers_in(left) > 0 || !atomic_load(&p->waits))
+        return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void *
 worker_main(void *arg)
 {
     struct worker w = *(struct worker *)arg;
-    struct pool *p = w.pool;
-    unsigned seen = 0;
+    uint64_t seen = 0;
 
     free(arg);
-    for (;;) {
-        for (int i = 0; i < SPINS && atomic_load(&p->round) == seen; i++)
-            pause_briefly();
-        pthread_mutex_lock(&p->lock);
-        while (atomic_load(&p->round) == seen && !p->quit)
-            pthread_cond_wait(&p->wake, &p->lock);
-        seen = atomic_load(&p->round);
-        if (p->quit) {
-            pthread_mutex_unlock(&p->lock);
-            return NULL;
-        }
-        pthread_mutex_unlock(&p->lock);
-
-        work(p, w.thread);
-
-        pthread_mutex_lock(&p->lock);
-        if (atomic_fetch_sub(&p->busy, 1) == 1)
-            pthread_cond_signal(&p->done);
-        pthread_mutex_unlock(&p->lock);
+    while (join_round(w.pool, &seen)) {
+        work(w.pool, w.thread);
+        leave_round(w.pool);
     }
+    return NULL;
 }
 
 static unsigned
@@ -153,7 +207,7 @@ pool_free(struct pool *p)
     if (p == NULL)
         return;
     pthread_mutex_lock(&p->lock);
-    p->quit = true;
+    atomic_store(&p->quit, true);
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i + 1 < p->threads; i++)
@@ -172,6 +226,40 @@ pool_threads(const struct pool *p)
     return p != NULL ? p->threads : 1;
 }
 
+static void
+open_round(struct pool *p)
+{
+    uint64_t next = atomic_load(&p->state) / ROUND + 1;
+
+    /* no worker is in a round: nobody else writes */
+    atomic_store(&p->state, next * ROUND | OPEN);
+    if (atomic_load(&p->asleep) == 0)
+        return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Lets no more workers in, and waits for those who are. */
+static void
+close_round(struct pool *p)
+{
+    uint64_t state = atomic_fetch_and(&p->state, ~OPEN);
+
+    for (int i = 0; i < SPINS && workers_in(state) > 0; i++) {
+        pause_briefly();
+        state = atomic_load(&p->state);
+    }
+    if (workers_in(state) == 0)
+        return;
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->waits, true);
+    while (workers_in(atomic_load(&p->state)) > 0)
+        pthread_cond_wait(&p->done, &p->lock);
+    atomic_store(&p->waits, false);
+    pthread_mutex_unlock(&p->lock);
+}
+
 void
 pool_run(struct pool *p, size_t n,
     void (*fn)(void *ctx, size_t i, unsigned thread), void *ctx)
@@ -186,25 +274,12 @@ pool_run(struct pool *p, size_t n,
     p->fn = fn;
     p->ctx = ctx;
     atomic_store(&p->next, 0);
-    if (p->threads == 1 || n < 2) {
+    if (p->threads == 1 || n < 2)
         work(p, 0);
-        pthread_mutex_unlock(&p->turn);
-        return;
+    else {
+        open_round(p);
+        work(p, 0);
+        close_round(p);
     }
-    pthread_mutex_lock(&p->lock);
-    atomic_store(&p->busy, p->threads - 1);
-    atomic_fetch_add(&p->round, 1);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
-
-    work(p, 0);
-
-    /* the others are about to finish: sleeping would cost more */
-    for (int i = 0; i < SPINS && atomic_load(&p->busy) > 0; i++)
-        pause_briefly();
-    pthread_mutex_lock(&p->lock);
-    while (atomic_load(&p->busy) > 0)
-        pthread_cond_wait(&p->done, &p->lock);
-    pthread_mutex_unlock(&p->lock);
     pthread_mutex_unlock(&p->turn);
 }

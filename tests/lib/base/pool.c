@@ -57,6 +57,28 @@ every_task_once(void **state)
 }
 
 static void
+late_workers(void **state)
+{
+    /* Rounds so short that most workers come too late for them: no task is
+     * lost or run again, and nobody waits for ever. */
+    struct pool *p = pool_new(16);
+    struct tally *t = mem_calloc(1, sizeof *t);
+
+    (void)state;
+    t->threads = 16;
+    for (unsigned round = 1; round <= 20000; round++) {
+        size_t n = 2 + round % 3;
+
+        pool_run(p, n, count, t);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(atomic_exchange(&t->times[i], 0), 1);
+    }
+    assert_int_equal(atomic_load(&t->beyond), 0);
+    free(t);
+    pool_free(p);
+}
+
+static void
 no_pool_is_the_caller(void **state)
 {
     /* Without a pool the caller does it all, as thread 0. */
@@ -152,6 +174,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_once),
+        cmocka_unit_test(late_workers),
         cmocka_unit_test(no_pool_is_the_caller),
         cmocka_unit_test(nesting_does_not_wait),
         cmocka_unit_test(callers_take_turns),
