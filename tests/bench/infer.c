@@ -1,12 +1,14 @@
 /*
  * Tokens a second of a model, prompt and decoding, as CSV
  *
- * usage: out/bench/infer MODEL [PROMPT [DECODE [REPEAT]]]      (512 128 3)
+ * usage: out/bench/infer MODEL [PROMPT [DECODE [REPEAT [REPRODUCIBLE]]]]
+ *                                                      (512 128 3 true)
  *
  * What llama-bench measures with -p and -n: a prompt of PROMPT tokens read at
  * once, and DECODE tokens written one after the other from an empty session;
  * ids are pseudo-random. QUERN_THREADS says with how many threads. One run to
  * warm up is not counted; wall time, fastest and median of REPEAT.
+ * REPRODUCIBLE false: float products by OpenBLAS, as in a policy.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
 #include "lib/model/model.h"
+#include "lib/model/products.h"
 
 enum { MOST = 1 << 16 };
 
@@ -84,16 +87,20 @@ measure(const struct run *r, struct session *s, const int32_t *ids,
 }
 
 static int
-bench(const char *path, const size_t n[3], struct err *e)
+bench(const char *path, const size_t n[3], const char *reproducible,
+    struct err *e)
 {
     const struct run runs[] = { { "prompt", read_prompt, n[0] },
         { "decode", write_on, n[1] } };
-    struct pool *pool = pool_new(0);
-    const struct model_open_opts opts = { .pool = pool, .no_tokenizer = true,
-        .decodes = true };
+    struct model_open_opts opts = { .no_tokenizer = true, .decodes = true };
+    struct pool *pool = NULL;
     struct model *m = NULL;
-    double start = seconds();
+    double start;
 
+    if (products_choose(&opts.blas, reproducible, e))
+        return e->code;
+    opts.pool = pool = pool_new(0);
+    start = seconds();
     if (model_open(&m, path, &opts, e) == 0) {
         struct session *s = session_new(m, 0, pool);
         uint32_t vocab = model_config(m)->vocab;
@@ -132,12 +139,12 @@ main(int argc, char **argv)
         else
             n[i - 2] = (size_t)v;
     }
-    if (argc < 2 || argc > 5) {
+    if (argc < 2 || argc > 6) {
         fprintf(stderr, "usage: out/bench/infer MODEL [PROMPT [DECODE "
-            "[REPEAT]]]\n");
+            "[REPEAT [REPRODUCIBLE]]]]\n");
         return 2;
     }
-    if (bench(argv[1], n, &e) != 0)
+    if (bench(argv[1], n, argc > 5 ? argv[5] : NULL, &e) != 0)
         fprintf(stderr, "infer: %s\n", e.text);
     return e.code;
 }
