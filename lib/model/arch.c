@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/str.h"
+#include "lib/model/config.h"
 
 /* A size that the config knows. */
 enum dim {
@@ -503,6 +504,8 @@ known_names(bool hf, struct str *out)
             continue; /* `llama` is several */
         str_addf(out, "%s%s", i > 0 ? ", " : "", name);
     }
+    for (size_t i = 0; hf && config_whole(i) != NULL; i++)
+        str_addf(out, ", %s", config_whole(i));
     return str_get(out);
 }
 

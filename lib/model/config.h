@@ -115,6 +115,8 @@ int config_from_hf(struct model_config *c, const json_t *config,
  * a text model's own, or an error is set.
  */
 json_t *config_text(const json_t *config, const char *place, struct err *e);
+/* The i-th architecture that config_text knows, or NULL after the last. */
+const char *config_whole(size_t i);
 /* Adds the end ids of generation_config.json (or of another config). */
 void config_add_eos(struct model_config *c, const json_t *config);
 int config_from_gguf(struct model_config *c, const struct gguf *g,

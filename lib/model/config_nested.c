@@ -35,6 +35,12 @@ static const char *const of_whole[] = { "dtype", "torch_dtype",
     "eos_token_id", "bos_token_id", "tie_word_embeddings",
     "quantization_config" };
 
+const char *
+config_whole(size_t i)
+{
+    return i < countof(nested) ? nested[i].whole : NULL;
+}
+
 json_t *
 config_text(const json_t *config, const char *place, struct err *e)
 {

@@ -108,6 +108,7 @@ an_unknown_architecture_is_named(void **state)
     assert_int_equal(arch_from_hf(&a, v, "m/config.json", &e), ERR_WORK);
     assert_memory_equal(e.text, "m/config.json: unknown architecture "
         "'MambaForCausalLM'; quern knows LlamaForCausalLM", 81);
+    assert_non_null(strstr(e.text, "Gemma3ForConditionalGeneration"));
     err_clear(&e);
     json_object_del(v, "architectures");
     assert_int_equal(arch_from_hf(&a, v, "c", &e), ERR_WORK);
