@@ -176,7 +176,7 @@ minima(const struct k4 *k, const uint8_t *sum32)
  */
 INLINE void
 two_q4_k(__m256i sum[PAIR], const uint8_t *const qs[PAIR],
-    const __m256i sc[PAIR][8], const uint8_t *x, size_t j)
+    __m256i sc[PAIR][8], const uint8_t *x, size_t j)
 {
     __m256i lo[PAIR], hi[PAIR];
 

@@ -14,6 +14,9 @@ FILES = [f"stats/layer.{i:03d}.safetensors" for i in range(step.LAYERS)] + \
 
 
 def ready(b, count=24):
+    """Before calibrate, with so many samples; sanitizers make do with fewer."""
+    if os.environ.get("QUERN_SANITIZED"):
+        count //= 3
     b.fingerprint()
     b.traffic()
     b.corpus(count=count)

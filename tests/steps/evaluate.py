@@ -115,6 +115,7 @@ def other_bits(b):
 
 def threads(b):
     """The same bytes with one, two and three threads."""
+    some = "13" if os.environ.get("QUERN_SANITIZED") else "123"
     prepared(b)
     put_suite(b, "instructions", 40)
     put_suite(b, "edge", 12)
@@ -122,7 +123,7 @@ def threads(b):
           open(os.path.join(DATA, "valid.txt")).read()[:6000])
     for model in "baseline", "q8":
         seen = set()
-        for n in "1", "2", "3":
+        for n in some:
             shutil.rmtree(b.path("eval"), ignore_errors=True)
             shutil.rmtree(b.path("att"), ignore_errors=True)
             for suite in "instructions", "edge":

@@ -59,10 +59,14 @@ check_case(struct tokenizer *t, const json_t *one)
     str_release(&s);
 }
 
-/* Every family's text is what transformers' apply_chat_template gave. */
+/*
+ * Every family's text is what transformers' apply_chat_template gave. Under
+ * sanitizers, which look at paths and not at texts, every eighth.
+ */
 static void
 test_vectors(void **state)
 {
+    const size_t step = getenv("QUERN_SANITIZED") != NULL ? 8 : 1;
     json_error_t why;
     json_t *all = json_load_file("tests/data/chat/vectors.json", 0, &why);
     json_t *one, *each;
@@ -79,7 +83,8 @@ test_vectors(void **state)
 
         assert_memory_equal(name, found, strlen(found));
         json_array_foreach(json_object_get(one, "cases"), k, each)
-            check_case(t, each);
+            if (k % step == 0)
+                check_case(t, each);
         tokenizer_free(t);
     }
     json_decref(all);
